@@ -1,0 +1,1 @@
+"""Reads local media files: size, content digest, duration, frame rate."""

@@ -1,0 +1,1 @@
+"""Pure values: jobs, states, credits, faults and backoff. No I/O, no libraries."""

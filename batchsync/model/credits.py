@@ -1,0 +1,82 @@
+"""Credits: the kinds of ledger entries and their sums. Whole numbers only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from fractions import Fraction
+
+from batchsync.model.job import Mode
+
+ESTIMATE_FPS = 30
+CREDITS_PER_FRAME = {Mode.LITE: 1, Mode.STANDARD: 1, Mode.PRO: 2}
+
+
+class EntryKind(StrEnum):
+    """Why credits moved. `reserve` and `release` are our own caution and cancel out; the others are money."""
+
+    RESERVE = "reserve"  # + before a submission leaves: what it may cost
+    RELEASE = "release"  # − when that is no longer at risk
+    CHARGE = "charge"  # + what the vendor said it took when it made the project
+    SETTLE = "settle"  # ± what the vendor restated while it rendered, or in the end
+    REFUND = "refund"  # − what it gave back for a failed or canceled project
+
+
+MONEY_KINDS = (EntryKind.CHARGE, EntryKind.SETTLE, EntryKind.REFUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over entries. `charged` is what finished or running projects cost, `refunded` what came back."""
+
+    estimated: int = 0
+    charged: int = 0
+    refunded: int = 0
+    reserved: int = 0
+
+    @property
+    def net(self) -> int:
+        return self.charged - self.refunded
+
+
+def totals(entries: Iterable[tuple[str, int]], estimated: int = 0) -> Totals:
+    """Sum (kind, amount) pairs; amounts are signed as they stand in the ledger."""
+    sums = dict.fromkeys(EntryKind, 0)
+    for kind, amount in entries:
+        sums[EntryKind(kind)] += amount
+    return Totals(
+        estimated=estimated,
+        charged=sums[EntryKind.CHARGE] + sums[EntryKind.SETTLE],
+        refunded=-sums[EntryKind.REFUND],
+        reserved=sums[EntryKind.RESERVE] + sums[EntryKind.RELEASE],
+    )
+
+
+def frames_cost(seconds: float, fps: float, mode: Mode) -> int:
+    """Credits for `seconds` of video at `fps`; part frames count as whole ones, as nothing says otherwise."""
+    # Fractions of the decimal text: 0.1 s × 30 must be 3 frames, not 3.0000000000000004 rounded up to 4.
+    frames = math.ceil(Fraction(repr(float(seconds))) * Fraction(repr(float(fps))))
+    return frames * CREDITS_PER_FRAME[mode]
+
+
+def estimate(start: float, end: float, mode: Mode) -> int:
+    """What the vendor takes at submission: it counts 30 frames per second whatever the video has."""
+    return frames_cost(_length(start, end), ESTIMATE_FPS, mode)
+
+
+def worst(start: float, end: float, mode: Mode, max_fps: float | None, source_fps: float | None) -> int:
+    """The most a job may cost: at the true frame rate where known, and never less than the first estimate.
+
+    Whether `max_fps_limit` lowers the vendor's first estimate isn't documented, so it doesn't lower this one.
+    """
+    if source_fps is not None and max_fps is not None:
+        fps = min(source_fps, max_fps)
+    else:
+        fps = source_fps or max_fps or ESTIMATE_FPS
+    return frames_cost(_length(start, end), max(ESTIMATE_FPS, fps), mode)
+
+
+def _length(start: float, end: float) -> float:
+    return float(Fraction(repr(float(end))) - Fraction(repr(float(start))))

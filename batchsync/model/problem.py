@@ -1,0 +1,42 @@
+"""A fault or warning in what the user gave us, with the place where it stands in their file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+MEANT = "did you mean"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something stands: the file as the user named it, then a line (text) or an entry (data), both from 1."""
+
+    file: str
+    line: int | None = None
+    entry: int | None = None
+
+    def __str__(self) -> str:
+        if self.line is not None:
+            return f"{self.file}:{self.line}"
+        if self.entry is not None:
+            return f"{self.file}: entry {self.entry}"
+        return self.file
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One fault (`error`) or `warning`: where, which column or key, the value found, what is wrong, what would be right."""
+
+    place: Place
+    message: str
+    column: str | None = None
+    value: str | None = None
+    hint: str | None = None
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        column = f" {self.column}" if self.column else ""
+        value = f" {self.value!r}" if self.value is not None else ""
+        hint = f" ({self.hint})" if self.hint else ""
+        return f"{self.place}:{column}{value}: {self.message}{hint}"

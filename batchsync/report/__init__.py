@@ -1,0 +1,1 @@
+"""What was spent, for people and scripts."""

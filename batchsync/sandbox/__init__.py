@@ -1,0 +1,1 @@
+"""A simulated Magic Hour API over real sockets."""

@@ -1,0 +1,1 @@
+"""The vendor's client. Knows no ledger; every answer becomes one of the reply types in `port`."""
