@@ -24,9 +24,7 @@ class State(StrEnum):
     CANCELED = "canceled"
 
 
-UNFINISHED = frozenset(
-    {State.PLANNED, State.UPLOADED, State.SUBMITTING, State.RENDERING, State.RENDERED}
-)
+UNFINISHED = frozenset({State.PLANNED, State.UPLOADED, State.SUBMITTING, State.RENDERING, State.RENDERED})
 AT_VENDOR = frozenset({State.SUBMITTING, State.RENDERING})
 NOT_SUBMITTED = frozenset({State.PLANNED, State.UPLOADED})
 
