@@ -9,6 +9,7 @@ from enum import StrEnum
 from fractions import Fraction
 
 from batchsync.model.job import Mode
+from batchsync.model.states import Effect
 
 ESTIMATE_FPS = 30
 CREDITS_PER_FRAME = {Mode.LITE: 1, Mode.STANDARD: 1, Mode.PRO: 2}
@@ -80,3 +81,54 @@ def worst(start: float, end: float, mode: Mode, max_fps: float | None, source_fp
 
 def _length(start: float, end: float) -> float:
     return float(Fraction(repr(float(end))) - Fraction(repr(float(start))))
+
+
+@dataclass(frozen=True, slots=True)
+class Stake:
+    """What one job has at stake: what is reserved, what its present project has cost so far, the most it may cost."""
+
+    reserved: int
+    project: int
+    worst: int
+    estimate: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """The entries that an event brings, and the job's stake after it."""
+
+    entries: tuple[tuple[EntryKind, int], ...]
+    reserved: int
+    project: int
+
+    @property
+    def money(self) -> int:
+        return sum(amount for kind, amount in self.entries if kind in MONEY_KINDS)
+
+
+def move(effect: Effect, stake: Stake, stated: int | None = None) -> Movement:
+    """What an event with `effect` does to credits; `stated` is the vendor's figure for the project, if it gave one.
+
+    After it, the project's entries sum up to `stated`. While a project renders, what it may still cost beyond
+    that stays reserved, so that the sum of all entries is the most that can have been spent.
+    """
+    reserved, project = stake.reserved, stake.project
+    entries: list[tuple[EntryKind, int]] = []
+    if effect is Effect.RESERVE:
+        entries.append((EntryKind.RESERVE, stake.worst - reserved))
+        reserved = stake.worst
+    elif effect is Effect.CHARGE:
+        project = stake.estimate if stated is None else stated
+        entries.append((EntryKind.CHARGE, project))
+    elif effect in (Effect.ADJUST, Effect.SETTLE, Effect.REFUND) and stated is not None:
+        refunded = effect is Effect.REFUND and stated < project
+        entries.append((EntryKind.REFUND if refunded else EntryKind.SETTLE, stated - project))
+        project = stated
+    if effect in (Effect.CHARGE, Effect.ADJUST):
+        kept = min(reserved, max(0, stake.worst - project))
+    elif effect in (Effect.RELEASE, Effect.SETTLE, Effect.REFUND):
+        kept = 0
+    else:
+        kept = reserved
+    entries.append((EntryKind.RELEASE, kept - reserved))
+    return Movement(tuple((kind, amount) for kind, amount in entries if amount), kept, project)

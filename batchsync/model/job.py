@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from batchsync.model.problem import Place
+from batchsync.model.states import State
 
 
 class Mode(StrEnum):
@@ -131,3 +132,18 @@ def token_for(key: str, length: int = 6) -> str:
     """The short token that ends a project's name: lower-case letters and digits, the same for the same key."""
     digest = hashlib.sha256(key.encode()).digest()
     return base64.b32encode(digest).decode().lower()[:length]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownJob:
+    """A job that the ledger has. `manifest` is the path it first came from, `net` its credits so far."""
+
+    id: str
+    auto_id: bool
+    ask: str
+    token: str
+    state: State
+    manifest: str | None
+    output: str
+    net: int
+    not_submitted: bool

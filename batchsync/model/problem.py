@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-MEANT = "did you mean"
-
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -26,7 +24,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One fault (`error`) or `warning`: where, which column or key, the value found, what is wrong, what would be right."""
+    """A fault (`error`) or `warning`: where, which column or key, the value found, what is wrong, what is right."""
 
     place: Place
     message: str

@@ -53,7 +53,7 @@ class Event(StrEnum):
     ATTEMPT_FAILED = "attempt_failed"
     GAVE_UP = "gave_up"
     RETRY_RENDER = "retry_render"
-    RETRY_OUTPUT = "retry_output"
+    RETRY_FOLLOW = "retry_follow"
 
 
 class Effect(StrEnum):
@@ -65,12 +65,13 @@ class Effect(StrEnum):
     KEEP = "keep"  # nobody knows: the reserve stays
     CHARGE = "charge"  # charge as stated; keep reserved what it may still cost beyond that
     ADJUST = "adjust"  # bring the project's entries to what the vendor states now
-    FINAL = "final"  # likewise, and release what is reserved: nothing more is at risk
+    SETTLE = "settle"  # likewise, and release what is reserved: nothing more is at risk
+    REFUND = "refund"  # likewise, and what comes back is a refund
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """One row: the states an event may come in, the state it leads to (None: it stays), its effect on credits."""
+    """One row: states the event may come in, the state it leads to (None: it stays), its effect on credits."""
 
     sources: frozenset[State]
     to: State | None
@@ -96,16 +97,16 @@ TRANSITIONS: dict[Event, Transition] = {
     Event.RESOLVED_ABSENT: _row(S.HELD, to=S.UPLOADED, effect=Effect.RELEASE),
     Event.ABANDONED: _row(S.HELD, to=S.FAILED, effect=Effect.RELEASE),
     Event.STILL_RENDERING: _row(S.RENDERING, to=None, effect=Effect.ADJUST),
-    Event.RENDER_DONE: _row(S.RENDERING, to=S.RENDERED, effect=Effect.FINAL),
-    Event.RENDER_FAILED: _row(S.RENDERING, S.RENDERED, to=S.FAILED, effect=Effect.FINAL),
-    Event.VENDOR_CANCELED: _row(S.RENDERING, S.RENDERED, to=S.CANCELED, effect=Effect.FINAL),
+    Event.RENDER_DONE: _row(S.RENDERING, to=S.RENDERED, effect=Effect.SETTLE),
+    Event.RENDER_FAILED: _row(S.RENDERING, S.RENDERED, to=S.FAILED, effect=Effect.REFUND),
+    Event.VENDOR_CANCELED: _row(S.RENDERING, S.RENDERED, to=S.CANCELED, effect=Effect.REFUND),
     Event.LOOK_AGAIN: _row(S.RENDERED, to=S.RENDERING),
     Event.OUTPUT_SAVED: _row(S.RENDERED, to=S.COMPLETE),
     Event.ATTEMPT_FAILED: _row(S.PLANNED, S.UPLOADED, S.RENDERING, S.RENDERED, to=None),
-    # What is reserved beyond the charge stays at risk while a project lives at the vendor, but we follow it no more.
+    # Whatever was reserved beyond the charge is given up with the job: it is followed no more.
     Event.GAVE_UP: _row(S.PLANNED, S.UPLOADED, S.RENDERING, S.RENDERED, to=S.FAILED, effect=Effect.RELEASE),
     Event.RETRY_RENDER: _row(S.FAILED, S.CANCELED, to=S.PLANNED),
-    Event.RETRY_OUTPUT: _row(S.FAILED, to=S.RENDERING),
+    Event.RETRY_FOLLOW: _row(S.FAILED, to=S.RENDERING),  # its project lives: never a new one
 }
 del S
 
@@ -136,7 +137,7 @@ class Shown(StrEnum):
 
 
 def shown(state: State, vendor_status: str | None, leased: bool) -> Shown:
-    """What a user sees for a job: derived from its state, the vendor's own word, and whether it is being worked on."""
+    """What a user sees: derived from the state, the vendor's own word, and whether it is being worked on."""
     if state is State.PLANNED:
         return Shown.UPLOADING if leased else Shown.PENDING
     if state is State.UPLOADED:

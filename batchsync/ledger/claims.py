@@ -1,0 +1,271 @@
+"""Taking work: a claim is one transaction that gives a run the lease; a submission's claim is its intent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from sqlalchemy import Select, and_, func, insert, select, update
+
+from batchsync.ledger.engine import locked_rows
+from batchsync.ledger.moves import FREE, Moves
+from batchsync.ledger.tables import CreditEntry, Job, ManifestEntry, Run, RunJob, Submission
+from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
+
+# An upload is used for a submission only while it is sure to be there when the vendor starts to render.
+ASSET_MARGIN_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job that this process holds the lease of. Columns as in the ledger's `jobs`."""
+
+    seq: int
+    id: str
+    name: str | None
+    token: str
+    state: str
+    video_kind: str
+    video: str
+    video_digest: str | None
+    audio_kind: str
+    audio: str
+    audio_digest: str | None
+    start_seconds: float
+    end_seconds: float
+    max_fps_limit: float | None
+    generation_mode: str
+    output: str
+    output_dir: str
+    worst: int
+    submissions: int
+    project_id: str | None
+    vendor_status: str | None
+    project_credits: int
+    video_asset: str | None
+    audio_asset: str | None
+    submitted_at: float | None
+    rendered_at: float | None
+    tries: int
+    strikes: int
+    failing_since: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """A submission that is on disk and may now leave: the job, the submission's id and the name it is sent with."""
+
+    job: ClaimedJob
+    submission_id: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """The most that the jobs of a scope can have cost: the sum of all their entries up to `last_entry`."""
+
+    total: int = 0
+    last_entry: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SubmissionClaim:
+    """The intents that a claim for submissions gave; `capped` if the next job would pass the cap."""
+
+    intents: tuple[Intent, ...]
+    exposure: Exposure
+    capped: bool = False
+
+
+_CLAIMED = [getattr(Job, column.name) for column in fields(ClaimedJob)]
+
+
+class Claims(Moves):
+    """Leases: taking, renewing and giving them back. A lease's owner is a run, and only `reap` takes one away."""
+
+    def _due(self, run_id: str, state: State, limit: int) -> Select[Any]:
+        return locked_rows(
+            select(*_CLAIMED)
+            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+            .where(Job.state == state.value, Job.not_before <= self.now, Job.lease_owner.is_(None))
+            .order_by(Job.not_before, Job.seq)
+            .limit(limit)
+        )
+
+    def claim(self, run_id: str, state: State, limit: int, lease: float) -> list[ClaimedJob]:
+        """Take up to `limit` due jobs in `state`, in order, for `lease` seconds."""
+        if limit <= 0:
+            return []
+        rows = self.connection.execute(self._due(run_id, state, limit)).all()
+        jobs = [ClaimedJob(**row._mapping) for row in rows]
+        self._lease([job.seq for job in jobs], run_id, lease)
+        return jobs
+
+    def claim_uploads(self, run_id: str, limit: int, lease: float, ahead: int) -> list[ClaimedJob]:
+        """Take jobs whose files have to be at the vendor, unless `ahead` jobs already wait for their submission."""
+        waiting = self.connection.execute(
+            select(func.count())
+            .select_from(Job)
+            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+            .where(Job.state == State.UPLOADED.value)
+        ).scalar_one()
+        return self.claim(run_id, State.PLANNED, min(limit, ahead - waiting), lease)
+
+    def claim_submissions(
+        self,
+        run_id: str,
+        limit: int,
+        lease: float,
+        *,
+        max_in_flight: int,
+        name: Callable[[ClaimedJob], str],
+        cap: int | None = None,
+        cap_manifest: int | None = None,
+        exposure: Exposure = Exposure(),
+    ) -> SubmissionClaim:
+        """Write the intents of up to `limit` submissions: lease, reserve and event are on disk before any leaves.
+
+        Neither `max_in_flight` jobs at the vendor nor `cap` credits are passed. The cap counts every entry of the
+        jobs of manifest `cap_manifest` (all jobs, if None); `exposure` is what the caller knows of that sum.
+        """
+        self._expire_assets(run_id, limit)
+        if cap is not None:
+            exposure = self.exposure(cap_manifest, exposure)
+        at_vendor = self.connection.execute(
+            select(func.count()).select_from(Job).where(Job.state.in_([state.value for state in AT_VENDOR]))
+        ).scalar_one()
+        room = max_in_flight - at_vendor
+        rows = self.connection.execute(self._due(run_id, State.UPLOADED, max(0, min(limit, room)))).all()
+        intents: list[Intent] = []
+        spent = exposure.total
+        for row in rows:
+            job = ClaimedJob(**row._mapping)
+            spent += job.worst
+            if cap is not None and spent > cap:
+                return SubmissionClaim(tuple(intents), exposure, capped=True)
+            intents.append(self._intend(job, run_id, lease, name(job)))
+        return SubmissionClaim(tuple(intents), exposure)
+
+    def _intend(self, job: ClaimedJob, run_id: str, lease: float, name: str) -> Intent:
+        number = job.submissions + 1
+        submission_id: int = self.connection.execute(
+            insert(Submission)
+            .values(job_seq=job.seq, run_id=run_id, number=number, name=name, started_at=self.now)
+            .returning(Submission.id)
+        ).scalar_one()
+        self._move(
+            Event.SUBMIT_STARTED,
+            job.seq,
+            {
+                "submissions": number,
+                "submitted_at": self.now,
+                "lease_owner": run_id,
+                "lease_until": self.now + lease,
+            },
+            submission_id=submission_id,
+            detail={"submission": submission_id},
+        )
+        return Intent(job, submission_id, name)
+
+    def _expire_assets(self, run_id: str, limit: int) -> None:
+        expired = self.connection.execute(
+            select(Job.seq)
+            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+            .where(
+                Job.state == State.UPLOADED.value,
+                Job.assets_expire_at < self.now + ASSET_MARGIN_SECONDS,
+                Job.lease_owner.is_(None),
+            )
+            .order_by(Job.not_before, Job.seq)
+            .limit(max(limit, 1))
+        ).scalars()
+        for seq in expired.all():
+            self._move(
+                Event.ASSETS_EXPIRED, seq, {"video_asset": None, "audio_asset": None, "assets_expire_at": None}
+            )
+
+    def exposure(self, manifest_id: int | None, known: Exposure = Exposure()) -> Exposure:
+        """The most that a manifest's jobs (all jobs, if None) can have cost; reads only entries not yet `known`."""
+        entries = select(func.coalesce(func.sum(CreditEntry.amount), 0), func.max(CreditEntry.id)).where(
+            CreditEntry.id > known.last_entry
+        )
+        if manifest_id is not None:
+            entries = entries.where(
+                CreditEntry.job_seq.in_(select(ManifestEntry.job_seq).where(ManifestEntry.manifest_id == manifest_id))
+            )
+        amount, last = self.connection.execute(entries).one()
+        return Exposure(known.total + int(amount), int(last or known.last_entry))
+
+    def _lease(self, seqs: Sequence[int], run_id: str, lease: float) -> None:
+        if seqs:
+            self.connection.execute(
+                update(Job).where(Job.seq.in_(seqs)).values(lease_owner=run_id, lease_until=self.now + lease)
+            )
+
+    def renew(self, seqs: Collection[int], owner: str, lease: float) -> None:
+        """Keep the leases of jobs that are being worked on."""
+        chunk = list(seqs)
+        for start in range(0, len(chunk), 500):
+            self.connection.execute(
+                update(Job)
+                .where(Job.seq.in_(chunk[start : start + 500]), Job.lease_owner == owner)
+                .values(lease_until=self.now + lease)
+            )
+
+    def release(self, seqs: Collection[int], owner: str) -> None:
+        """Give jobs back as they are."""
+        chunk = list(seqs)
+        for start in range(0, len(chunk), 500):
+            self.connection.execute(
+                update(Job).where(Job.seq.in_(chunk[start : start + 500]), Job.lease_owner == owner).values(FREE)
+            )
+
+    def reap(self, is_dead: Callable[[str, int, str | None], bool | None]) -> list[int]:
+        """Free what dead processes left behind; a submission of theirs is held. Returns the held jobs' numbers.
+
+        `is_dead(host, pid, born)` says True (surely dead), False (surely alive) or None (can't tell from here);
+        a lease of the last kind falls when it has run out.
+        """
+        leased = self.connection.execute(
+            select(Job.seq, Job.state, Job.lease_owner, Job.lease_until, Run.host, Run.pid, Run.pid_born)
+            .outerjoin(Run, Run.id == Job.lease_owner)
+            .where(
+                Job.state.in_([state.value for state in UNFINISHED]),
+                Job.lease_owner.is_not(None),
+                Job.lease_owner != (self.run_id or ""),
+            )
+        ).all()
+        verdicts: dict[str, bool | None] = {}
+        held: list[int] = []
+        for row in leased:
+            if row.lease_owner not in verdicts:
+                verdicts[row.lease_owner] = True if row.pid is None else is_dead(row.host, row.pid, row.pid_born)
+            dead = verdicts[row.lease_owner]
+            if dead or (dead is None and row.lease_until < self.now):
+                if row.state == State.SUBMITTING.value:
+                    self._lose_orphan(row.seq)
+                    held.append(row.seq)
+                else:
+                    self.release([row.seq], row.lease_owner)
+        return held
+
+    def _lose_orphan(self, seq: int) -> None:
+        message = "the process that sent it ended before the answer was recorded"
+        submission_id = (
+            self.connection.execute(
+                update(Submission)
+                .where(Submission.job_seq == seq, Submission.settled_at.is_(None))
+                .values(settled_at=self.now, outcome="unknown", code="killed", message=message)
+                .returning(Submission.id)
+            )
+            .scalars()
+            .first()
+        )
+        self._move(
+            Event.SUBMIT_LOST,
+            seq,
+            {**FREE, "error_code": "killed", "error_message": message},
+            submission_id=submission_id,
+            detail={"code": "killed", "submission": submission_id},
+        )

@@ -1,0 +1,121 @@
+"""The database's dialect: how an engine is made, locked and upserted. All that is SQLite's own stands here."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Select, create_engine, event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from batchsync.errors import DiskFull, LedgerError
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+def ledger_url(location: str) -> URL:
+    """A database URL from a path or a URL, as `--ledger` takes it."""
+    if "://" not in location:
+        return URL.create("sqlite", database=str(Path(location).absolute()))
+    try:
+        return make_url(location)
+    except ArgumentError:
+        raise LedgerError("--ledger is neither a path nor a database URL", hint="for example batchsync.db") from None
+
+
+def sqlite_path(url: URL) -> Path | None:
+    """The file of a SQLite ledger, None for any other database."""
+    if url.get_backend_name() != "sqlite" or not url.database:
+        return None
+    return Path(url.database)
+
+
+def create_private(path: Path) -> None:
+    """Create the ledger's file for its owner only, before SQLite would create it for everybody."""
+    if not path.parent.is_dir():
+        raise LedgerError(f"the folder of the ledger doesn't exist: {path.parent}", hint="create it, or use --ledger")
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, stat.S_IRUSR | stat.S_IWUSR))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise LedgerError(f"the ledger can't be created: {path}: {error.strerror}") from None
+
+
+def make_engine(url: URL, *, write: bool) -> Engine:
+    """An engine whose transactions lock from their first moment (`write`) or only read a snapshot."""
+    # What a user types may hold a password, and what stands in a row may be private: neither belongs in an error.
+    engine = create_engine(url, hide_parameters=True)
+    if engine.dialect.name == "sqlite":
+        _prepare_sqlite(engine, write=write)
+    return engine
+
+
+def _prepare_sqlite(engine: Engine, *, write: bool) -> None:
+    @event.listens_for(engine, "connect")
+    def connect(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        if write:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            cursor.execute("PRAGMA synchronous=FULL")  # a commit is on the disk before a paid request leaves
+        else:
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
+
+
+def locked_rows(statement: Select[Any]) -> Select[Any]:
+    """Lock what a claim reads, passing over what others have locked; SQLite's write lock does it already."""
+    return statement.with_for_update(skip_locked=True)
+
+
+def upsert(
+    connection: Connection, table: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
+) -> None:
+    """Insert `rows`; where the `keys` are taken, replace all other columns."""
+    if not rows:
+        return
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert
+    else:
+        from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
+    statement = insert(table)
+    others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), list(rows))
+
+
+@contextmanager
+def database_errors(url: URL) -> Iterator[None]:
+    """Turn the driver's errors into the ones that a user can act on."""
+    where = sqlite_path(url) or url.render_as_string(hide_password=True)
+    try:
+        yield
+    except DBAPIError as error:
+        text = str(error.orig)
+        if "is full" in text or "No space left" in text:
+            raise DiskFull(
+                f"the disk of the ledger is full: {where}", hint="make room, then run the same command again"
+            ) from None
+        if "locked" in text:
+            raise LedgerError(
+                f"the ledger is locked by another program: {where}", hint="close it, then run the same command again"
+            ) from None
+        if "not a database" in text or "malformed" in text:
+            raise LedgerError(f"this file is no ledger, or it is damaged: {where}", hint="use --ledger") from None
+        if "readonly" in text or "unable to open" in text or "read-only" in text:
+            raise LedgerError(f"the ledger can't be written: {where}", hint="check its permissions") from None
+        raise

@@ -1,0 +1,268 @@
+"""Bringing things in: manifests, their jobs, facts about files, and runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import and_, delete, func, insert, literal, select, update
+
+from batchsync.ledger.engine import upsert
+from batchsync.ledger.moves import Moves
+from batchsync.ledger.tables import (
+    Info,
+    Job,
+    JobEvent,
+    JobTag,
+    Manifest,
+    ManifestEntry,
+    MediaFile,
+    Run,
+    RunJob,
+)
+from batchsync.model.job import MediaFacts, PlannedJob
+from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Event, State
+
+CHUNK = 500  # below SQLite's oldest limit for the parameters of one statement
+
+T = TypeVar("T")
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Cut `items` into lists of at most `size`."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """Who a run is: `host` names a machine since it started, `born` tells a process from a later one of its pid."""
+
+    host: str
+    pid: int
+    born: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What `add` did, in jobs."""
+
+    manifest_id: int
+    new: int
+    changed: int
+
+
+class Intake(Moves):
+    """Adds what comes from outside. Adding the same thing again changes nothing."""
+
+    def bind(self, vendor: str) -> str:
+        """Say once which vendor (`live` or `sandbox`) this ledger belongs to; returns what stands there."""
+        found = self.connection.execute(select(Info.value).where(Info.name == "vendor")).scalar()
+        if found is None:
+            self.connection.execute(insert(Info).values(name="vendor", value=vendor))
+        return found or vendor
+
+    def remember_media(self, facts: Sequence[MediaFacts]) -> None:
+        """Keep what was read of local files."""
+        rows = [
+            {
+                "path": item.path,
+                "size": item.size,
+                "mtime_ns": item.mtime_ns,
+                "digest": item.digest,
+                "duration": item.duration,
+                "fps": item.fps,
+            }
+            for item in facts
+        ]
+        upsert(self.connection, MediaFile, rows, ["path"])
+
+    def add(self, path: str, columns: Sequence[str], jobs: Sequence[PlannedJob], output_dir: str) -> Added:
+        """Add a manifest's jobs: new ones are inserted, those not yet submitted are brought up to date."""
+        manifest_id = self._manifest(path, columns)
+        seqs = self._seqs(job.id for job in jobs)
+        new = [job for job in jobs if job.id not in seqs]
+        self._insert(new, manifest_id, output_dir)
+        added = self._seqs(job.id for job in new)
+        self._events(added.values())
+        changed = self._update([job for job in jobs if job.id in seqs], seqs, output_dir)
+        seqs |= added
+        self._tags(jobs, seqs)
+        self._place(manifest_id, jobs, seqs)
+        return Added(manifest_id, len(new), changed)
+
+    def _manifest(self, path: str, columns: Sequence[str]) -> int:
+        row = {"path": path, "columns": list(columns), "added_at": self.now}
+        upsert(self.connection, Manifest, [row], ["path"])
+        found: int = self.connection.execute(select(Manifest.id).where(Manifest.path == path)).scalar_one()
+        return found
+
+    def _seqs(self, ids: Iterable[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for batch in chunks(ids):
+            rows = self.connection.execute(select(Job.id, Job.seq).where(Job.id.in_(batch)))
+            found.update((row.id, row.seq) for row in rows)
+        return found
+
+    def _insert(self, jobs: Sequence[PlannedJob], manifest_id: int, output_dir: str) -> None:
+        blank = {
+            "auto_id": False,
+            "manifest_id": manifest_id,
+            "added_at": self.now,
+            "output_dir": output_dir,
+            "state": State.PLANNED.value,
+            "project_credits": 0,
+            "reserved": 0,
+            "net": 0,
+            "submissions": 0,
+            "not_before": 0.0,
+            "tries": 0,
+            "strikes": 0,
+        }
+        if jobs:
+            self.connection.execute(insert(Job), [blank | _columns(job) for job in jobs])
+
+    def _events(self, seqs: Iterable[int]) -> None:
+        rows = [
+            {
+                "job_seq": seq,
+                "run_id": self.run_id,
+                "at": self.now,
+                "event": Event.ADDED.value,
+                "from_state": None,
+                "to_state": State.PLANNED.value,
+                "detail": None,
+            }
+            for seq in seqs
+        ]
+        if rows:
+            self.connection.execute(insert(JobEvent), rows)
+
+    def _update(self, jobs: Sequence[PlannedJob], seqs: Mapping[str, int], output_dir: str) -> int:
+        """Bring jobs that were not submitted yet up to date; where they ask for something else, that is an event."""
+        found: dict[int, Any] = {}
+        for batch in chunks(seqs[job.id] for job in jobs):
+            columns = (Job.seq, Job.state, Job.ask, Job.name, Job.output, Job.output_dir, Job.lease_owner)
+            found.update(
+                (row.seq, row) for row in self.connection.execute(select(*columns).where(Job.seq.in_(batch)))
+            )
+        changed = 0
+        for job in jobs:
+            seq = seqs[job.id]
+            row = found[seq]
+            if State(row.state) not in UNFINISHED or row.lease_owner is not None:
+                continue
+            if State(row.state) not in NOT_SUBMITTED:
+                if row.output_dir != output_dir:
+                    self.connection.execute(update(Job).where(Job.seq == seq).values(output_dir=output_dir))
+            elif row.ask != job.ask:
+                self._move(Event.CHANGED, seq, {**_columns(job), "output_dir": output_dir})
+                changed += 1
+            elif (row.name, row.output, row.output_dir) != (job.spec.name, job.output, output_dir):
+                values = {"name": job.spec.name, "output": job.output, "output_dir": output_dir}
+                self.connection.execute(update(Job).where(Job.seq == seq).values(values))
+        return changed
+
+    def _tags(self, jobs: Sequence[PlannedJob], seqs: Mapping[str, int]) -> None:
+        for batch in chunks(seqs[job.id] for job in jobs):
+            self.connection.execute(delete(JobTag).where(JobTag.job_seq.in_(batch)))
+        rows = [
+            {"job_seq": seqs[job.id], "key": key, "value": value}
+            for job in jobs
+            for key, value in job.spec.tags.items()
+        ]
+        if rows:
+            self.connection.execute(insert(JobTag), rows)
+
+    def _place(self, manifest_id: int, jobs: Sequence[PlannedJob], seqs: Mapping[str, int]) -> None:
+        self.connection.execute(
+            update(ManifestEntry).where(ManifestEntry.manifest_id == manifest_id).values(current=False)
+        )
+        rows = [
+            {
+                "manifest_id": manifest_id,
+                "job_seq": seqs[job.id],
+                "position": position,
+                "line": job.spec.place.line or job.spec.place.entry,
+                "row": dict(job.spec.row),
+                "current": True,
+            }
+            for position, job in enumerate(jobs)
+        ]
+        upsert(self.connection, ManifestEntry, rows, ["manifest_id", "job_seq"])
+
+    # --- runs ---
+
+    def start_run(
+        self, process: Process, *, manifest_id: int | None, version: str, api_url: str, options: Mapping[str, Any]
+    ) -> None:
+        """Write down that this process works on the ledger from now on."""
+        self.connection.execute(
+            insert(Run).values(
+                id=self.run_id,
+                manifest_id=manifest_id,
+                started_at=self.now,
+                host=process.host,
+                pid=process.pid,
+                pid_born=process.born,
+                version=version,
+                api_url=api_url,
+                options=json.loads(json.dumps(dict(options), default=str)),
+            )
+        )
+
+    def take_on(self, run_id: str, manifest_id: int | None, limit: int | None) -> int:
+        """Give the run the unfinished jobs of a manifest (of the ledger, if None), or the first `limit` of them."""
+        wanted = select(literal(run_id), Job.seq).where(Job.state.in_([state.value for state in UNFINISHED]))
+        if manifest_id is None:
+            wanted = wanted.order_by(Job.seq)
+        else:
+            here = and_(
+                ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current
+            )
+            wanted = wanted.join(ManifestEntry, here).order_by(ManifestEntry.position)
+        self.connection.execute(insert(RunJob).from_select(["run_id", "job_seq"], wanted.limit(limit)))
+        return self.connection.execute(
+            select(func.count()).select_from(RunJob).where(RunJob.run_id == run_id)
+        ).scalar_one()
+
+    def redirect(self, run_id: str, output_dir: str) -> None:
+        """Send the outputs of the run's jobs elsewhere."""
+        mine = select(RunJob.job_seq).where(RunJob.run_id == run_id)
+        self.connection.execute(update(Job).where(Job.seq.in_(mine)).values(output_dir=output_dir))
+
+    def end_run(self, stopped: str | None) -> None:
+        """Write down that the run is over, and why it stopped early, if it did."""
+        self.connection.execute(update(Run).where(Run.id == self.run_id).values(ended_at=self.now, stopped=stopped))
+
+
+def _columns(job: PlannedJob) -> dict[str, Any]:
+    spec = job.spec
+    return {
+        "id": job.id,
+        "auto_id": job.auto_id,
+        "token": job.token,
+        "ask": job.ask,
+        "name": spec.name,
+        "video_kind": spec.video.kind.value,
+        "video": spec.video.value,
+        "video_digest": job.video.digest if job.video else None,
+        "audio_kind": spec.audio.kind.value,
+        "audio": spec.audio.value,
+        "audio_digest": job.audio.digest if job.audio else None,
+        "start_seconds": spec.start_seconds,
+        "end_seconds": job.end_seconds,
+        "max_fps_limit": spec.max_fps_limit,
+        "generation_mode": spec.generation_mode.value,
+        "output": job.output,
+        "estimate": job.estimate,
+        "worst": job.worst,
+    }

@@ -1,0 +1,171 @@
+"""The ledger itself: opens the database, runs transactions, and lets many writes of a moment share one commit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, TypeVar, cast
+
+import anyio
+from anyio import to_thread
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from batchsync.clock import Clock, SystemClock
+from batchsync.errors import LedgerMissing
+from batchsync.ledger import schema
+from batchsync.ledger.claims import Claims
+from batchsync.ledger.engine import create_private, database_errors, ledger_url, make_engine, sqlite_path
+from batchsync.ledger.intake import Intake
+from batchsync.ledger.outcomes import Outcomes
+from batchsync.ledger.views import Views
+
+T = TypeVar("T")
+
+
+class Writes(Intake, Claims, Outcomes):
+    """Every write there is. All of one transaction, at one time, by one run."""
+
+
+class Ledger:
+    """A ledger on disk. `location` is a path (SQLite) or a database URL.
+
+    `write` and `read` run a function in one transaction and return its result; both block, and belong in a thread
+    where an event loop runs (`GroupCommit`). Raises LedgerError and its kinds.
+    """
+
+    def __init__(self, location: str, *, create: bool = False, clock: Clock | None = None) -> None:
+        self.url = ledger_url(location)
+        self.location = str(sqlite_path(self.url) or self.url.render_as_string(hide_password=True))
+        self.clock = clock or SystemClock()
+        path = sqlite_path(self.url)
+        if path is not None and not path.exists():
+            if not create:
+                raise LedgerMissing(
+                    f"there is no ledger at {path}", hint="`batchsync run MANIFEST` makes one; or use --ledger"
+                )
+            create_private(path)
+        self._writer = make_engine(self.url, write=True)
+        self._reader = make_engine(self.url, write=False)
+        with self._closing_on_error():
+            if create:
+                schema.create_or_require(self._writer)
+            else:
+                schema.require_current(self._reader)
+
+    @contextmanager
+    def _closing_on_error(self) -> Any:
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def write(self, work: Callable[[Writes], T], run_id: str | None = None) -> T:
+        """Run `work` in one transaction that is on the disk when this returns."""
+        with database_errors(self.url), self._writer.begin() as connection:
+            return work(Writes(connection, self.clock.now(), run_id))
+
+    def write_all(self, works: Sequence[Callable[[Writes], Any]], run_id: str | None) -> list[Any]:
+        """Run many writes in one transaction. One that fails is undone alone, and its exception is its result."""
+
+        def one(connection: Connection, work: Callable[[Writes], Any]) -> Any:
+            try:
+                with connection.begin_nested():
+                    return work(Writes(connection, self.clock.now(), run_id))
+            except DBAPIError:
+                raise  # the database itself is in trouble: none of it may count
+            except Exception as error:
+                return error
+
+        with database_errors(self.url), self._writer.begin() as connection:
+            return [one(connection, work) for work in works]
+
+    def read(self, work: Callable[[Views], T]) -> T:
+        """Run `work` on one snapshot."""
+        with database_errors(self.url), self._reader.begin() as connection:
+            return work(Views(connection, self.clock.now()))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def path(self) -> Path | None:
+        """The file of a SQLite ledger."""
+        return sqlite_path(self.url)
+
+
+@dataclass(slots=True)
+class _Waiting(Generic[T]):
+    work: Callable[[Writes], T]
+    done: anyio.Event = field(default_factory=anyio.Event)
+    result: Any = None
+
+
+class GroupCommit:
+    """Writes and reads of an event loop: one thread writes, and all writes that wait share the next commit.
+
+    A write returns only when it is on the disk. Cancelling the wait doesn't undo the write.
+    """
+
+    MOST = 256
+
+    def __init__(self, ledger: Ledger, run_id: str) -> None:
+        self.ledger = ledger
+        self.run_id = run_id
+        self._queue: deque[_Waiting[Any]] = deque()
+        self._wake = anyio.Event()
+        self._one_writer = anyio.CapacityLimiter(1)
+        self._one_reader = anyio.CapacityLimiter(1)
+        self._closed = False
+
+    async def write(self, work: Callable[[Writes], T]) -> T:
+        """Run `work` in the next transaction; raises what it raised."""
+        waiting = _Waiting(work)
+        self._queue.append(waiting)
+        self._wake.set()
+        await waiting.done.wait()
+        if isinstance(waiting.result, BaseException):
+            raise waiting.result
+        return cast(T, waiting.result)
+
+    async def read(self, work: Callable[[Views], T]) -> T:
+        """Run `work` on a snapshot."""
+        return await to_thread.run_sync(self.ledger.read, work, limiter=self._one_reader)
+
+    async def serve(self) -> None:
+        """Commit what waits, until `close`; then commit the rest and return."""
+        with anyio.CancelScope(shield=True):
+            while self._queue or not self._closed:
+                if not self._queue:
+                    self._wake = anyio.Event()
+                    await self._wake.wait()
+                    continue
+                batch = [self._queue.popleft() for _ in range(min(len(self._queue), self.MOST))]
+                await self._commit(batch)
+
+    async def _commit(self, batch: list[_Waiting[Any]]) -> None:
+        works = [waiting.work for waiting in batch]
+        try:
+            results = await to_thread.run_sync(self.ledger.write_all, works, self.run_id, limiter=self._one_writer)
+        except Exception as error:
+            results = [error] * len(batch)
+        for waiting, result in zip(batch, results, strict=True):
+            waiting.result = result
+            waiting.done.set()
+
+    def close(self) -> None:
+        """Let `serve` end once nothing waits any more."""
+        self._closed = True
+        self._wake.set()

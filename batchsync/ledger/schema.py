@@ -1,0 +1,112 @@
+"""Which version of the tables a ledger has; how it is created and upgraded (alembic, imported when needed)."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+from sqlalchemy import Engine, inspect, text
+
+from batchsync.errors import LedgerError, LedgerTooNew, LedgerTooOld
+from batchsync.ledger.engine import database_errors, sqlite_path
+
+HEAD = "0001"
+
+
+def migrations_folder() -> Path:
+    """Where the migrations are: inside an installed package, or at the top of a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    for folder in (package / "migrations", package.parent / "migrations"):
+        if (folder / "env.py").is_file():
+            return folder
+    raise LedgerError("this installation has no migrations", hint="install batchsync again")
+
+
+def revision(engine: Engine) -> str | None:
+    """The ledger's version; None for a database without any tables. Raises LedgerError for somebody else's."""
+    with database_errors(engine.url), engine.connect() as connection:
+        names = set(inspect(connection).get_table_names())
+        if not names:
+            return None
+        if "alembic_version" not in names or "jobs" not in names:
+            raise LedgerError(
+                f"this database is no batchsync ledger: {_where(engine)}", hint="use --ledger with another path"
+            )
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        return found
+
+
+def require_current(engine: Engine) -> None:
+    """Raise unless the ledger has exactly the tables that this version works with."""
+    found = revision(engine)
+    if found == HEAD:
+        return
+    if found is None:
+        raise LedgerError(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
+    if found in _known_revisions():
+        raise LedgerTooOld(
+            f"the ledger is of an older batchsync (version {found} of its tables, this one works with {HEAD})",
+            hint="`batchsync ledger upgrade` brings it up to date and keeps a copy of the old one",
+        )
+    raise LedgerTooNew(
+        f"the ledger was written by a newer batchsync (version {found} of its tables, this one knows {HEAD})",
+        hint="install the newer batchsync; nothing was changed",
+    )
+
+
+def create_or_require(engine: Engine) -> None:
+    """Create the tables in an empty database; otherwise require the current version."""
+    if revision(engine) is None:
+        migrate(engine)
+    else:
+        require_current(engine)
+
+
+def upgrade(engine: Engine) -> tuple[str, str, Path | None]:
+    """Bring a ledger up to date. Returns its version before and after, and the copy kept of a SQLite file."""
+    before = revision(engine)
+    if before is None:
+        raise LedgerError(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
+    if before == HEAD:
+        return before, HEAD, None
+    if before not in _known_revisions():
+        require_current(engine)
+    kept = _keep_copy(engine)
+    migrate(engine)
+    return before, HEAD, kept
+
+
+def migrate(engine: Engine) -> None:
+    """Run every migration that is missing, in one transaction."""
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations_folder()).replace("%", "%%"))
+    with database_errors(engine.url), engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def _known_revisions() -> set[str]:
+    return {path.name.split("_", 1)[0] for path in (migrations_folder() / "versions").glob("[0-9]*.py")}
+
+
+def _keep_copy(engine: Engine) -> Path | None:
+    path = sqlite_path(engine.url)
+    if path is None:
+        return None
+    kept = path.with_name(f"{path.name}.before-{HEAD}")
+    if kept.exists():
+        raise LedgerError(f"a copy from an earlier upgrade is in the way: {kept}", hint="move it, then try again")
+    part = path.with_name(f"{kept.name}.part")
+    with sqlite3.connect(path) as source, sqlite3.connect(part) as target:
+        source.backup(target)
+    shutil.copymode(path, part)
+    part.replace(kept)
+    return kept
+
+
+def _where(engine: Engine) -> str:
+    return str(sqlite_path(engine.url) or engine.url.render_as_string(hide_password=True))

@@ -1,0 +1,348 @@
+"""Reading the ledger: counts, sums, rows and histories. Nothing here writes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, select
+
+from batchsync.errors import UnknownJob
+from batchsync.ledger.intake import chunks
+from batchsync.ledger.tables import (
+    Balance,
+    CreditEntry,
+    Info,
+    Job,
+    JobEvent,
+    JobTag,
+    Manifest,
+    ManifestEntry,
+    MediaFile,
+    Output,
+    Run,
+    RunJob,
+    Submission,
+    Upload,
+)
+from batchsync.model.credits import Totals, totals
+from batchsync.model.job import KnownJob, MediaFacts
+from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Shown, State, shown
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs to list: shown states, a manifest's path, tags, ids; each None or empty for all."""
+
+    states: tuple[str, ...] = ()
+    manifest: str | None = None
+    tags: Mapping[str, str] | None = None
+    ids: tuple[str, ...] = ()
+    limit: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobView:
+    """A job as users see it. `credits` is its net over all its projects; times in epoch seconds."""
+
+    seq: int
+    id: str
+    name: str | None
+    token: str
+    state: Shown
+    project_id: str | None
+    output: str
+    saved: tuple[str, ...]
+    credits: int
+    reserved: int
+    estimate: int
+    attempts: int
+    error_code: str | None
+    error_message: str | None
+    tags: Mapping[str, str]
+    video: str
+    audio: str
+    start_seconds: float
+    end_seconds: float
+    generation_mode: str
+    submitted_at: float | None
+    finished_at: float | None
+    row: Mapping[str, str]
+
+
+class Views:
+    """Reads on one connection, that is one snapshot."""
+
+    def __init__(self, connection: Connection, now: float) -> None:
+        self.connection = connection
+        self.now = now
+
+    # --- what the planner asks (planning's KnownJobs, for outputs under `output_dir`) ---
+
+    def media(self, paths: Iterable[str]) -> dict[str, MediaFacts]:
+        """What is remembered of local files, by absolute path."""
+        found: dict[str, MediaFacts] = {}
+        for batch in chunks(paths):
+            rows = self.connection.execute(select(MediaFile.__table__).where(MediaFile.path.in_(batch)))
+            found.update((row.path, MediaFacts(**row._mapping)) for row in rows)
+        return found
+
+    def known_jobs(self, output_dir: str) -> LedgerJobs:
+        """The jobs of this ledger as the planner wants to know them."""
+        return LedgerJobs(self.connection, output_dir)
+
+    # --- what the runner asks ---
+
+    def manifest_id(self, path: str) -> int | None:
+        """The number of a manifest that was run from `path` (absolute)."""
+        return self.connection.execute(select(Manifest.id).where(Manifest.path == path)).scalar()
+
+    def next_due(self, run_id: str, states: Collection[State]) -> float | None:
+        """When the first free job in one of `states` may be worked on, in epoch seconds."""
+        times: list[float] = []
+        for state in states:
+            first = self.connection.execute(
+                select(Job.not_before)
+                .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+                .where(Job.state == state.value, Job.lease_owner.is_(None))
+                .order_by(Job.not_before, Job.seq)
+                .limit(1)
+            ).scalar()
+            if first is not None:
+                times.append(first)
+        return min(times, default=None)
+
+    def any_in(self, run_id: str, states: Collection[State]) -> bool:
+        """Whether the run has a job in one of `states`."""
+        return (
+            self.connection.execute(
+                select(Job.seq)
+                .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+                .where(Job.state.in_([state.value for state in states]))
+                .limit(1)
+            ).scalar()
+            is not None
+        )
+
+    def upload(self, scope: str, digest: str, kind: str, until: float) -> tuple[str, float] | None:
+        """The vendor's path of a file that stays there beyond `until`, and when it goes."""
+        row = self.connection.execute(
+            select(Upload.vendor_path, Upload.expires_at)
+            .where(Upload.scope == scope, Upload.digest == digest, Upload.kind == kind, Upload.expires_at > until)
+            .order_by(Upload.expires_at.desc())
+            .limit(1)
+        ).first()
+        return None if row is None else (row.vendor_path, row.expires_at)
+
+    def output(self, seq: int, ordinal: int) -> Output | None:
+        """The row of an output, if any of its bytes were ever asked for."""
+        row = self.connection.execute(
+            select(Output.__table__).where(Output.job_seq == seq, Output.ordinal == ordinal)
+        ).first()
+        return None if row is None else Output(**row._mapping)
+
+    # --- counts and sums ---
+
+    def counts(self, manifest_id: int | None = None) -> dict[Shown, int]:
+        """Jobs by shown state, of a manifest as it stands now, or of the whole ledger."""
+        leased = Job.lease_owner.is_not(None).label("leased")
+        rows = self.connection.execute(
+            self._scoped(select(Job.state, Job.vendor_status, leased, func.count().label("n")), manifest_id).group_by(
+                Job.state, Job.vendor_status, leased
+            )
+        )
+        found = dict.fromkeys(Shown, 0)
+        for row in rows:
+            found[shown(State(row.state), row.vendor_status, row.leased)] += row.n
+        return found
+
+    def credits(self, manifest_id: int | None = None) -> Totals:
+        """Credits of a manifest's jobs as it stands now, or of the whole ledger."""
+        estimated = self.connection.execute(
+            self._scoped(select(func.coalesce(func.sum(Job.estimate), 0)).select_from(Job), manifest_id)
+        ).scalar_one()
+        sums = select(CreditEntry.kind, func.sum(CreditEntry.amount))
+        if manifest_id is not None:
+            sums = sums.join(Job, Job.seq == CreditEntry.job_seq)
+        rows = self.connection.execute(self._scoped(sums, manifest_id).group_by(CreditEntry.kind)).all()
+        return totals([(kind, int(amount)) for kind, amount in rows], int(estimated))
+
+    def unfinished(self, manifest_id: int | None = None) -> int:
+        """How many jobs are not at their end."""
+        query = select(func.count()).select_from(Job).where(Job.state.in_([state.value for state in UNFINISHED]))
+        return int(self.connection.execute(self._scoped(query, manifest_id)).scalar_one())
+
+    @staticmethod
+    def _scoped(query: Any, manifest_id: int | None) -> Any:
+        if manifest_id is None:
+            return query
+        here = and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
+        return query.join(ManifestEntry, here)
+
+    # --- rows and histories ---
+
+    def jobs(self, wanted: JobFilter = JobFilter()) -> list[JobView]:
+        """Jobs in the order in which they were added."""
+        query = select(Job.__table__).order_by(Job.seq)
+        if wanted.ids:
+            query = query.where(Job.id.in_(wanted.ids))
+        if wanted.manifest is not None:
+            mine = select(ManifestEntry.job_seq).join(Manifest).where(Manifest.path == wanted.manifest)
+            query = query.where(Job.seq.in_(mine))
+        for key, value in (wanted.tags or {}).items():
+            tagged = select(JobTag.job_seq).where(JobTag.key == key, JobTag.value == value)
+            query = query.where(Job.seq.in_(tagged))
+        rows = [
+            row
+            for row in self.connection.execute(query).all()
+            if not wanted.states or self._shown(row) in wanted.states
+        ][: wanted.limit]
+        return self._views(rows)
+
+    def job(self, id_or_token: str) -> JobView:
+        """One job by its id, its token or its project id. Raises UnknownJob."""
+        for column in (Job.id, Job.token, Job.project_id):
+            row = self.connection.execute(select(Job.__table__).where(column == id_or_token)).first()
+            if row is not None:
+                return self._views([row])[0]
+        raise UnknownJob(f"this ledger has no job {id_or_token!r}", hint="`batchsync jobs` lists them")
+
+    @staticmethod
+    def _shown(row: Any) -> Shown:
+        return shown(State(row.state), row.vendor_status, row.lease_owner is not None)
+
+    def _views(self, rows: Sequence[Any]) -> list[JobView]:
+        tags: dict[int, dict[str, str]] = {}
+        saved: dict[int, list[str]] = {}
+        written: dict[int, Mapping[str, str]] = {}
+        for batch in chunks(row.seq for row in rows):
+            for tag in self.connection.execute(select(JobTag.__table__).where(JobTag.job_seq.in_(batch))):
+                tags.setdefault(tag.job_seq, {})[tag.key] = tag.value
+            outputs = select(Output.job_seq, Output.path).where(
+                Output.job_seq.in_(batch), Output.saved_at.is_not(None)
+            )
+            for output in self.connection.execute(outputs.order_by(Output.job_seq, Output.ordinal)):
+                saved.setdefault(output.job_seq, []).append(output.path)
+            entries = select(ManifestEntry.job_seq, ManifestEntry.row).where(ManifestEntry.job_seq.in_(batch))
+            for entry in self.connection.execute(entries.order_by(ManifestEntry.manifest_id)):
+                written[entry.job_seq] = entry.row
+        return [
+            JobView(
+                seq=row.seq,
+                id=row.id,
+                name=row.name,
+                token=row.token,
+                state=self._shown(row),
+                project_id=row.project_id,
+                output=row.output,
+                saved=tuple(saved.get(row.seq, ())),
+                credits=row.net,
+                reserved=row.reserved,
+                estimate=row.estimate,
+                attempts=row.submissions,
+                error_code=row.error_code,
+                error_message=row.error_message,
+                tags=tags.get(row.seq, {}),
+                video=row.video,
+                audio=row.audio,
+                start_seconds=row.start_seconds,
+                end_seconds=row.end_seconds,
+                generation_mode=row.generation_mode,
+                submitted_at=row.submitted_at,
+                finished_at=row.finished_at,
+                row=written.get(row.seq, {}),
+            )
+            for row in rows
+        ]
+
+    def history(self, seq: int) -> dict[str, list[dict[str, Any]]]:
+        """What happened to a job, oldest first: `events`, `submissions`, `credits`, `outputs`, `places`."""
+        tables: dict[str, tuple[Any, Any]] = {
+            "events": (JobEvent, JobEvent.id),
+            "submissions": (Submission, Submission.id),
+            "credits": (CreditEntry, CreditEntry.id),
+            "outputs": (Output, Output.ordinal),
+        }
+        found = {
+            name: [
+                dict(row._mapping)
+                for row in self.connection.execute(
+                    select(table.__table__).where(table.job_seq == seq).order_by(order)
+                )
+            ]
+            for name, (table, order) in tables.items()
+        }
+        places = (
+            select(Manifest.path, ManifestEntry.line, ManifestEntry.current)
+            .join(Manifest, Manifest.id == ManifestEntry.manifest_id)
+            .where(ManifestEntry.job_seq == seq)
+        )
+        found["places"] = [dict(row._mapping) for row in self.connection.execute(places)]
+        return found
+
+    def balances(self) -> list[dict[str, Any]]:
+        """Every balance that was written down, oldest first."""
+        return [dict(row._mapping) for row in self.connection.execute(select(Balance.__table__).order_by(Balance.id))]
+
+    def last_run(self) -> dict[str, Any] | None:
+        """The newest run, as its row."""
+        row = self.connection.execute(select(Run.__table__).order_by(Run.started_at.desc()).limit(1)).first()
+        return None if row is None else dict(row._mapping)
+
+    def vendor(self) -> str | None:
+        """Which vendor the ledger belongs to: `live`, `sandbox`, or None while nobody has said."""
+        return self.connection.execute(select(Info.value).where(Info.name == "vendor")).scalar()
+
+
+class LedgerJobs:
+    """The ledger's jobs for the planner (its KnownJobs)."""
+
+    def __init__(self, connection: Connection, output_dir: str) -> None:
+        self._connection = connection
+        self._output_dir = output_dir
+
+    def by_id(self, ids: Collection[str]) -> Mapping[str, KnownJob]:
+        """Known jobs by id."""
+        return {job.id: job for batch in chunks(ids) for job in self._known(Job.id.in_(batch))}
+
+    def by_ask(self, asks: Collection[str]) -> Mapping[str, Sequence[KnownJob]]:
+        """Known jobs by what they ask for."""
+        found: dict[str, list[KnownJob]] = {}
+        for batch in chunks(asks):
+            for job in self._known(Job.ask.in_(batch)):
+                found.setdefault(job.ask, []).append(job)
+        return found
+
+    def tokens(self) -> AbstractSet[str]:
+        """Every token that is taken."""
+        return set(self._connection.execute(select(Job.token)).scalars())
+
+    def outputs(self, paths: Collection[str]) -> Mapping[str, str]:
+        """Which job owns an output path under the output directory."""
+        found: dict[str, str] = {}
+        for batch in chunks(paths):
+            rows = self._connection.execute(
+                select(Job.output, Job.id).where(Job.output.in_(batch), Job.output_dir == self._output_dir)
+            )
+            found.update((row.output, row.id) for row in rows)
+        return found
+
+    def _known(self, condition: Any) -> list[KnownJob]:
+        columns = (Job.id, Job.auto_id, Job.ask, Job.token, Job.state, Job.output, Job.net)
+        query = select(*columns, Manifest.path.label("manifest")).outerjoin(Manifest, Manifest.id == Job.manifest_id)
+        return [
+            KnownJob(
+                id=row.id,
+                auto_id=row.auto_id,
+                ask=row.ask,
+                token=row.token,
+                state=State(row.state),
+                manifest=row.manifest,
+                output=row.output,
+                net=row.net,
+                not_submitted=State(row.state) in NOT_SUBMITTED,
+            )
+            for row in self._connection.execute(query.where(condition))
+        ]
