@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Select, and_, func, insert, select, update
 
 from batchsync.ledger.engine import locked_rows
-from batchsync.ledger.moves import FREE, Moves
-from batchsync.ledger.tables import CreditEntry, Job, ManifestEntry, Run, RunJob, Submission
+from batchsync.ledger.moves import FREE, Moves, chunks
+from batchsync.ledger.tables import CreditEntry, Job, ManifestEntry, Run, RunJob, Submission, table
 from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
 
 # An upload is used for a submission only while it is sure to be there when the vendor starts to render.
@@ -200,54 +200,55 @@ class Claims(Moves):
     def _lease(self, seqs: Sequence[int], run_id: str, lease: float) -> None:
         if seqs:
             self.connection.execute(
-                update(Job).where(Job.seq.in_(seqs)).values(lease_owner=run_id, lease_until=self.now + lease)
+                update(table(Job)).where(Job.seq.in_(seqs)).values(lease_owner=run_id, lease_until=self.now + lease)
             )
 
     def renew(self, seqs: Collection[int], owner: str, lease: float) -> None:
         """Keep the leases of jobs that are being worked on."""
-        chunk = list(seqs)
-        for start in range(0, len(chunk), 500):
+        for batch in chunks(seqs):
             self.connection.execute(
-                update(Job)
-                .where(Job.seq.in_(chunk[start : start + 500]), Job.lease_owner == owner)
+                update(table(Job))
+                .where(Job.seq.in_(batch), Job.lease_owner == owner)
                 .values(lease_until=self.now + lease)
             )
 
-    def release(self, seqs: Collection[int], owner: str) -> None:
-        """Give jobs back as they are."""
-        chunk = list(seqs)
-        for start in range(0, len(chunk), 500):
-            self.connection.execute(
-                update(Job).where(Job.seq.in_(chunk[start : start + 500]), Job.lease_owner == owner).values(FREE)
-            )
+    def release(self, owner: str) -> list[int]:
+        """Give back everything that `owner` holds; a submission whose answer nobody waits for any more is held.
+
+        Returns the numbers of the held jobs.
+        """
+        orphans = select(Job.seq).where(Job.state == State.SUBMITTING.value, Job.lease_owner == owner)
+        held = list(self.connection.execute(orphans).scalars())
+        for seq in held:
+            self._lose_orphan(seq)
+        self.connection.execute(
+            update(table(Job))
+            .where(Job.state.in_([state.value for state in UNFINISHED]), Job.lease_owner == owner)
+            .values(FREE)
+        )
+        return held
 
     def reap(self, is_dead: Callable[[str, int, str | None], bool | None]) -> list[int]:
-        """Free what dead processes left behind; a submission of theirs is held. Returns the held jobs' numbers.
+        """Take back what dead processes hold; their open submissions are held. Returns the held jobs' numbers.
 
         `is_dead(host, pid, born)` says True (surely dead), False (surely alive) or None (can't tell from here);
         a lease of the last kind falls when it has run out.
         """
-        leased = self.connection.execute(
-            select(Job.seq, Job.state, Job.lease_owner, Job.lease_until, Run.host, Run.pid, Run.pid_born)
-            .outerjoin(Run, Run.id == Job.lease_owner)
+        leases = self.connection.execute(
+            select(Job.lease_owner, func.max(Job.lease_until).label("until"), Run.host, Run.pid, Run.pid_born)
+            .join(Run, Run.id == Job.lease_owner)
             .where(
                 Job.state.in_([state.value for state in UNFINISHED]),
                 Job.lease_owner.is_not(None),
-                Job.lease_owner != (self.run_id or ""),
+                Job.lease_owner != self.run_id,
             )
+            .group_by(Job.lease_owner, Run.host, Run.pid, Run.pid_born)
         ).all()
-        verdicts: dict[str, bool | None] = {}
         held: list[int] = []
-        for row in leased:
-            if row.lease_owner not in verdicts:
-                verdicts[row.lease_owner] = True if row.pid is None else is_dead(row.host, row.pid, row.pid_born)
-            dead = verdicts[row.lease_owner]
-            if dead or (dead is None and row.lease_until < self.now):
-                if row.state == State.SUBMITTING.value:
-                    self._lose_orphan(row.seq)
-                    held.append(row.seq)
-                else:
-                    self.release([row.seq], row.lease_owner)
+        for lease in leases:
+            dead = is_dead(lease.host, lease.pid, lease.pid_born)
+            if dead or (dead is None and lease.until < self.now):
+                held += self.release(lease.lease_owner)
         return held
 
     def _lose_orphan(self, seq: int) -> None:

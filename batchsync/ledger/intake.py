@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from sqlalchemy import and_, delete, func, insert, literal, select, update
 
 from batchsync.ledger.engine import upsert
-from batchsync.ledger.moves import Moves
+from batchsync.ledger.moves import Moves, chunks
 from batchsync.ledger.tables import (
     Info,
     Job,
@@ -24,22 +24,6 @@ from batchsync.ledger.tables import (
 )
 from batchsync.model.job import MediaFacts, PlannedJob
 from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Event, State
-
-CHUNK = 500  # below SQLite's oldest limit for the parameters of one statement
-
-T = TypeVar("T")
-
-
-def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
-    """Cut `items` into lists of at most `size`."""
-    batch: list[T] = []
-    for item in items:
-        batch.append(item)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 @dataclass(frozen=True, slots=True)

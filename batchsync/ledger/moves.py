@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
@@ -50,6 +50,23 @@ _JOB = (
 _GUARDED = update(table(Job)).where(Job.seq == bindparam("at_seq"), Job.state == bindparam("at_state"))
 _EVENT = insert(table(JobEvent))
 _ENTRY = insert(table(CreditEntry))
+
+
+CHUNK = 500  # below SQLite's oldest limit for the parameters of one statement
+
+T = TypeVar("T")
+
+
+def chunks(items: Iterable[T], size: int = CHUNK) -> Iterator[list[T]]:
+    """Cut `items` into lists of at most `size`."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 class Moves:

@@ -9,9 +9,8 @@ from sqlalchemy import bindparam, insert, select, update
 
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
-from batchsync.ledger.tables import Balance, Job, Output, Submission, Upload, table
-from batchsync.model.states import Event
-
+from batchsync.ledger.tables import Balance, Job, ManifestEntry, Output, Submission, Upload, table
+from batchsync.model.states import Event, State
 
 _UPLOADED = insert(table(Upload))
 _SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
@@ -202,7 +201,15 @@ class Outcomes(Moves):
     # --- failures of any stage ---
 
     def attempt_failed(
-        self, seq: int, owner: str, code: str, message: str, not_before: float, *, strike: bool
+        self,
+        seq: int,
+        owner: str,
+        code: str,
+        message: str,
+        not_before: float,
+        *,
+        strike: bool,
+        credits: int | None = None,
     ) -> None:
         """Something went wrong that may go right later; a `strike` counts against the job, an outage doesn't."""
         job = self._job(seq)
@@ -215,7 +222,9 @@ class Outcomes(Moves):
             "error_code": code,
             "error_message": message,
         }
-        self._move(Event.ATTEMPT_FAILED, seq, values, owner=owner, detail={"code": code, "message": message})
+        self._move(
+            Event.ATTEMPT_FAILED, seq, values, owner=owner, stated=credits, detail={"code": code, "message": message}
+        )
 
     def gave_up(self, seq: int, owner: str, code: str, message: str) -> None:
         """The job can't be brought on, and is no more tried on its own."""
@@ -229,18 +238,31 @@ class Outcomes(Moves):
 
     # --- what a person decides ---
 
-    def resolved(self, seq: int, *, project_id: str | None) -> None:
+    def resolved(self, seq: int, *, project_id: str | None, by: str = "user") -> None:
         """A held job turned out to have become `project_id`, or (None) never to have been created."""
         if project_id is None:
             values: Mapping[str, Any] = {**PROGRESS}
-            self._move(Event.RESOLVED_ABSENT, seq, values, detail={"by": "user"})
+            self._move(Event.RESOLVED_ABSENT, seq, values, detail={"by": by})
             outcome = {"outcome": "not_created"}
         else:
             values = {**PROGRESS, "project_id": project_id, "vendor_status": None}
-            self._move(Event.RESOLVED_FOUND, seq, values, detail={"by": "user", "project": project_id})
+            self._move(Event.RESOLVED_FOUND, seq, values, detail={"by": by, "project": project_id})
             outcome = {"outcome": "created", "project_id": project_id}
         last = select(Submission.id).where(Submission.job_seq == seq).order_by(Submission.id.desc()).limit(1)
         self.connection.execute(update(Submission).where(Submission.id == last.scalar_subquery()).values(**outcome))
+
+    def resubmit_held(self, manifest_id: int | None, most: int) -> int:
+        """Let held jobs of a manifest (of the ledger, if None) be sent again, but none for the `most`-th time."""
+        held = select(Job.seq).where(Job.state == State.HELD.value, Job.submissions < most)
+        if manifest_id is not None:
+            mine = select(ManifestEntry.job_seq).where(
+                ManifestEntry.manifest_id == manifest_id, ManifestEntry.current
+            )
+            held = held.where(Job.seq.in_(mine))
+        found = self.connection.execute(held).scalars().all()
+        for seq in found:
+            self.resolved(seq, project_id=None, by="--on-ambiguous resubmit")
+        return len(found)
 
     def abandoned(self, seq: int) -> None:
         """A person gives a held job up; what it may have cost stays unknown."""

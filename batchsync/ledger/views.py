@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, func, select
 
 from batchsync.errors import UnknownJob
-from batchsync.ledger.intake import chunks
+from batchsync.ledger.moves import chunks
 from batchsync.ledger.tables import (
     Balance,
     CreditEntry,
@@ -70,6 +70,16 @@ class JobView:
     submitted_at: float | None
     finished_at: float | None
     row: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class SavedOutput:
+    """What is known of a file that is here or on its way: `digest` (SHA-256 in hex) once all of it has arrived."""
+
+    project_id: str
+    path: str
+    validator: str | None
+    digest: str | None
 
 
 class Views:
@@ -136,12 +146,21 @@ class Views:
         ).first()
         return None if row is None else (row.vendor_path, row.expires_at)
 
-    def output(self, seq: int, ordinal: int) -> Output | None:
+    def output(self, seq: int, ordinal: int) -> SavedOutput | None:
         """The row of an output, if any of its bytes were ever asked for."""
         row = self.connection.execute(
-            select(Output.__table__).where(Output.job_seq == seq, Output.ordinal == ordinal)
+            select(Output.project_id, Output.path, Output.validator, Output.digest).where(
+                Output.job_seq == seq, Output.ordinal == ordinal
+            )
         ).first()
-        return None if row is None else Output(**row._mapping)
+        return None if row is None else SavedOutput(**row._mapping)
+
+    def owned(self, paths: Iterable[str]) -> set[str]:
+        """Which of these absolute paths this ledger wrote, or was about to write."""
+        found: set[str] = set()
+        for batch in chunks(paths):
+            found.update(self.connection.execute(select(Output.path).where(Output.path.in_(batch))).scalars())
+        return found
 
     # --- counts and sums ---
 

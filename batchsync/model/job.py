@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -36,6 +37,11 @@ VIDEO_EXTENSIONS = frozenset({"mp4", "m4v", "mov", "webm"})
 AUDIO_EXTENSIONS = frozenset(
     {"mp3", "wav", "aac", "flac", "webm", "weba", "m4a", "opus", "ogg", "oga", "aiff", "amr"}
 )
+
+# What an `output` template may name, in braces; and the names that Windows can't give to a file.
+PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+OUTPUT_FIELDS = ("id", "name", "tag.<key>", "video.stem", "audio.stem", "generation_mode")
+RESERVED_NAMES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "123456789")})
 
 
 @dataclass(frozen=True, slots=True)

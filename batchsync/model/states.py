@@ -102,7 +102,7 @@ TRANSITIONS: dict[Event, Transition] = {
     Event.VENDOR_CANCELED: _row(S.RENDERING, S.RENDERED, to=S.CANCELED, effect=Effect.REFUND),
     Event.LOOK_AGAIN: _row(S.RENDERED, to=S.RENDERING),
     Event.OUTPUT_SAVED: _row(S.RENDERED, to=S.COMPLETE),
-    Event.ATTEMPT_FAILED: _row(S.PLANNED, S.UPLOADED, S.RENDERING, S.RENDERED, to=None),
+    Event.ATTEMPT_FAILED: _row(S.PLANNED, S.UPLOADED, S.RENDERING, S.RENDERED, to=None, effect=Effect.ADJUST),
     # Whatever was reserved beyond the charge is given up with the job: it is followed no more.
     Event.GAVE_UP: _row(S.PLANNED, S.UPLOADED, S.RENDERING, S.RENDERED, to=S.FAILED, effect=Effect.RELEASE),
     Event.RETRY_RENDER: _row(S.FAILED, S.CANCELED, to=S.PLANNED),

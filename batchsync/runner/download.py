@@ -1,0 +1,162 @@
+"""The download stage: brings finished files here, whole, and goes on with what was cut."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import to_thread
+
+from batchsync.errors import DiskFull, OutputError
+from batchsync.ledger.claims import ClaimedJob
+from batchsync.ledger.views import SavedOutput
+from batchsync.model.states import State
+from batchsync.runner import saving
+from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.stage import Stage
+from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
+
+PIECE_BYTES = 1 << 20
+JOBS_PER_TRANSFER = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where one file of a job goes, and under which name it arrives."""
+
+    seq: int
+    ordinal: int
+    project_id: str
+    final: Path
+    part: Path
+
+
+class Downloads:
+    """Saves the files of finished renders."""
+
+    def __init__(self, floor: Floor) -> None:
+        self.floor = floor
+
+    def stage(self) -> Stage[ClaimedJob]:
+        """The stage that brings jobs from `rendered` to `complete`."""
+        capacity = self.floor.options.transfers * JOBS_PER_TRANSFER
+        return Stage("download", self.floor, [State.RENDERED], capacity, self.claim, self.work)
+
+    async def claim(self, free: int) -> Sequence[ClaimedJob]:
+        """Jobs that the follow stage handed over, then those that lie in the ledger."""
+        floor = self.floor
+        jobs = [floor.handed.popleft() for _ in range(min(free, len(floor.handed)))]
+        if len(jobs) < free:
+            rest = free - len(jobs)
+            jobs += await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERED, rest, LEASE_SECONDS))
+        return jobs
+
+    async def work(self, job: ClaimedJob) -> None:
+        """Save all files of one job."""
+        floor = self.floor
+        links = floor.links.pop(job.seq, None)
+        if links is None:
+            await floor.ledger.write(lambda w: w.look_again(job.seq, floor.run_id))
+            return
+        try:
+            paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links)]
+        except VendorTrouble as failure:
+            # Without their links the next try begins with a fresh look, which costs nothing.
+            await floor.failed(job, _never_refused(failure.trouble))
+            return
+        except OutputError as error:
+            await self._give_up(job, error.code, error.message)
+            return
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DiskFull(
+                    f"no room left for the outputs in {job.output_dir}",
+                    hint="make room, then run the same command again; nothing is rendered twice",
+                ) from None
+            await self._give_up(job, OutputError.code, f"{error.filename or job.output}: {error.strerror}")
+            return
+        await floor.ledger.write(lambda w: w.output_saved(job.seq, floor.run_id, paths))
+
+    async def _give_up(self, job: ClaimedJob, code: str, message: str) -> None:
+        message = f"{message}; it is rendered and paid for, and `batchsync retry {job.id}` downloads it again"
+        await self.floor.ledger.write(lambda w: w.gave_up(job.seq, self.floor.run_id, code, message))
+        self.floor.count_failure(job, code, message)
+
+    async def _save(self, job: ClaimedJob, ordinal: int, link: Download) -> str:
+        final = await to_thread.run_sync(saving.target, job.output_dir, job.output, ordinal)
+        place = Place(job.seq, ordinal, job.project_id or "", final, saving.part_of(final, job.token))
+        known = await self.floor.ledger.read(lambda v: v.output(job.seq, ordinal))
+        if known is not None and (known.path, known.project_id) != (str(final), place.project_id):
+            known = None
+        if await to_thread.run_sync(_holds, final, known):
+            await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
+            return str(final)
+        if not await to_thread.run_sync(_holds, place.part, known):
+            async with self.floor.transfers:
+                await self._fetch(place, link, known)
+        await to_thread.run_sync(saving.put_in_place, place.part, final)
+        return str(final)
+
+    async def _fetch(self, place: Place, link: Download, known: SavedOutput | None) -> None:
+        """Have the whole file under its temporary name, and its digest in the ledger."""
+        offset, validator = 0, None
+        if known is not None and known.validator:
+            validator = known.validator
+            offset = await to_thread.run_sync(_size, place.part)
+        try:
+            async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
+                size, digest = await self._receive(place, body)
+        except VendorTrouble as failure:
+            if failure.trouble.code == "range_not_satisfiable":
+                await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
+            raise
+        await self.floor.ledger.write(lambda w: w.output_whole(place.seq, place.ordinal, size, digest))
+
+    async def _receive(self, place: Place, body: Body) -> tuple[int, str]:
+        if not body.offset:
+            await self.floor.ledger.write(
+                lambda w: w.output_started(
+                    place.seq, place.ordinal, place.project_id, str(place.final), body.validator
+                )
+            )
+        part = await to_thread.run_sync(saving.Part, place.part, body.offset)
+        held = bytearray()
+        try:
+            async for chunk in body.chunks():
+                held += chunk
+                if len(held) >= PIECE_BYTES:
+                    data, held = bytes(held), bytearray()
+                    await to_thread.run_sync(part.write, data)
+            await to_thread.run_sync(part.write, bytes(held))
+            held = bytearray()
+            if not part.size:
+                raise VendorTrouble(Trouble(Next.GARBAGE, "empty_output", "the vendor sent an empty file"))
+            return part.size, await to_thread.run_sync(part.sync)
+        finally:
+            with suppress(OSError):  # what came before the cut is where the next try goes on
+                part.write(bytes(held))
+            part.close()
+
+
+def _never_refused(trouble: Trouble) -> Trouble:
+    """A file that is paid for is asked for again, whatever storage says; only patience or strikes end it."""
+    if trouble.next is Next.REFUSED:
+        return Trouble(Next.GARBAGE, trouble.code, trouble.message, trouble.retry_after, trouble.status)
+    return trouble
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _holds(path: Path, known: SavedOutput | None) -> bool:
+    """Whether the whole file is already there under `path`, because a process was killed just after it came."""
+    if known is None or known.digest is None or path.is_symlink() or not path.is_file():
+        return False
+    return saving.digest_of(path) == known.digest

@@ -1,0 +1,176 @@
+"""What the stages of a run share: the ledger, the vendor, the pace, and whether anything new may start."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import anyio
+
+from batchsync.clock import Clock
+from batchsync.ledger.claims import ClaimedJob
+from batchsync.ledger.ledger import GroupCommit
+from batchsync.model import backoff
+from batchsync.runner.options import RunOptions, Stopped
+from batchsync.runner.pacer import Pacer, Priority
+from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
+
+log = logging.getLogger("batchsync.run")
+
+LEASE_SECONDS = 60.0
+MOST_STRIKES = 5  # failures that are the job's own, in a row, before it is given up
+OUTAGE_STREAK = 3  # failures of the vendor's, of any request, in a row, before all requests wait
+REFUSED_LOOKS = 3  # looks in a row that the vendor refused the key for, before a run can't go on
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Outage:
+    """How the vendor's API has answered lately: failures in a row, and since when (monotonic seconds)."""
+
+    streak: int = 0
+    since: float | None = None
+    message: str = ""
+
+
+class Floor:
+    """Shared by the stages of one run. Everything here can be lost: what counts stands in the ledger."""
+
+    def __init__(self, ledger: GroupCommit, vendor: Vendor, options: RunOptions, clock: Clock, scope: str) -> None:
+        self.ledger = ledger
+        self.vendor = vendor
+        self.options = options
+        self.clock = clock
+        self.run_id = ledger.run_id
+        self.upload_scope = scope
+        self.pacer = Pacer(options.rate, clock)
+        self.transfers = anyio.CapacityLimiter(options.transfers)
+        self.outage = Outage()
+        self.answered = False
+        self.refused_looks = 0
+        self.failures = 0
+        self.capped = False
+        self.broke = False
+        # Links to finished files: signed and short-lived, so never written down; a fresh look gives new ones.
+        self.links: dict[int, tuple[Download, ...]] = {}
+        self.handed: deque[ClaimedJob] = deque()
+        self.closed: Stopped | None = None
+        self.stopped: Stopped | None = None
+        self.stopping = anyio.Event()
+        self._bells: list[Callable[[], None]] = []
+
+    # --- who wakes whom ---
+
+    def on_change(self, bell: Callable[[], None]) -> None:
+        """Have `bell` called whenever a job got on."""
+        self._bells.append(bell)
+
+    def changed(self) -> None:
+        """A job got on: there may be something to do for others."""
+        for bell in self._bells:
+            bell()
+
+    # --- whether anything new may start ---
+
+    def close(self, why: Stopped) -> None:
+        """Submit nothing new; what is in flight is followed to its end."""
+        if self.closed is None and self.stopped is None:
+            log.warning("nothing new is submitted: %s", why.value)
+            self.closed = why
+            self.changed()
+
+    def stop(self, why: Stopped) -> None:
+        """End the run soon: nothing new starts, and only requests that cost money are seen through."""
+        if self.stopped is None:
+            log.warning("stopping: %s", why.value)
+            self.stopped = why
+            self.stopping.set()
+            self.changed()
+
+    @property
+    def open(self) -> bool:
+        """Whether new submissions may start."""
+        return self.closed is None and self.stopped is None and not self.broke
+
+    # --- requests to the API ---
+
+    async def ask(self, call: Callable[[], Awaitable[T]], priority: Priority = Priority.WORK) -> T:
+        """Make one API request in its turn, and learn from the answer. Raises VendorTrouble."""
+        await self.pacer.take(priority)
+        try:
+            answer = await call()
+        except VendorTrouble as failure:
+            self.learn(failure.trouble)
+            raise
+        self.learn(None)
+        return answer
+
+    def learn(self, trouble: Trouble | None) -> None:
+        """Take note of how a request to the API went (None: well)."""
+        if trouble is not None and trouble.next is Next.AGAIN:
+            self.outage.streak += 1
+            self.outage.since = self.outage.since or self.clock.monotonic()
+            self.outage.message = trouble.message
+            if self.outage.streak >= OUTAGE_STREAK:
+                tries = self.outage.streak - OUTAGE_STREAK + 1
+                self.pacer.pause(backoff.delay(tries, random.random()))  # noqa: S311
+            return
+        if trouble is not None and trouble.next is Next.PACED:
+            self.pacer.limited(trouble.retry_after)
+        else:
+            self.pacer.succeeded()
+        if trouble is None or trouble.next is not Next.FATAL:
+            self.answered = True
+        self.outage = Outage()
+
+    # --- what becomes of a piece of work that failed ---
+
+    def retry_at(self, tries: int, retry_after: float | None = None) -> float:
+        """When to try again after `tries` failures before this one, in epoch seconds."""
+        return self.clock.now() + backoff.delay(tries + 1, random.random(), retry_after)  # noqa: S311
+
+    async def failed(self, job: ClaimedJob, trouble: Trouble) -> None:
+        """Write down that work on a job that costs nothing failed: try again later, or give the job up."""
+        now = self.clock.now()
+        strike = trouble.next in (Next.GARBAGE, Next.GONE)
+        waited = now - (job.failing_since or now)
+        code, message = trouble.code, trouble.message
+        if trouble.next is Next.FATAL:
+            self.close(Stopped.UNAUTHORIZED)
+        elif trouble.next is Next.BROKE:
+            self.out_of_credits()
+        hopeless = trouble.next is Next.REFUSED or (strike and job.strikes + 1 >= MOST_STRIKES)
+        if hopeless or (trouble.next is Next.AGAIN and waited > self.options.patience):
+            await self.ledger.write(lambda w: w.gave_up(job.seq, self.run_id, code, message))
+            self.count_failure(job, code, message)
+            return
+        paced = trouble.next is Next.PACED
+        not_before = now if paced else self.retry_at(job.tries, trouble.retry_after)
+        log.info("job %s: %s (%s); next try in %.0f s", job.id, message, code, not_before - now)
+        await self.ledger.write(
+            lambda w: w.attempt_failed(job.seq, self.run_id, code, message, not_before, strike=strike)
+        )
+
+    def count_failure(self, job: ClaimedJob, code: str, message: str) -> None:
+        """Count a job that ended badly, against --max-failures."""
+        log.warning("job %s failed: %s (%s)", job.id, message, code)
+        self.failures += 1
+        if self.options.max_failures is not None and self.failures >= self.options.max_failures:
+            self.close(Stopped.MAX_FAILURES)
+
+    def out_of_credits(self) -> None:
+        """The account is empty: stop submitting, or wait until it isn't."""
+        if self.options.on_out_of_credits == "wait":
+            self.broke = True
+        else:
+            self.close(Stopped.OUT_OF_CREDITS)
+
+
+def seqs(jobs: Sequence[ClaimedJob]) -> list[int]:
+    """The numbers of jobs."""
+    return [job.seq for job in jobs]

@@ -1,0 +1,109 @@
+"""The follow stage: one schedule of looks for all renders; a render that nobody looks at right now costs nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from batchsync.ledger.claims import ClaimedJob
+from batchsync.model.states import State
+from batchsync.runner.floor import LEASE_SECONDS, REFUSED_LOOKS, Floor
+from batchsync.runner.options import Stopped
+from batchsync.runner.pacer import Priority
+from batchsync.runner.schedule import next_look
+from batchsync.runner.stage import Stage
+from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
+
+log = logging.getLogger("batchsync.run")
+
+AT_ONCE = 32  # looks that wait for their answer at the same time
+MISSING_LOOKS = 3  # a project that isn't there so often in a row is deleted
+
+
+class Looks:
+    """Looks at projects and writes down what they have become."""
+
+    def __init__(self, floor: Floor) -> None:
+        self.floor = floor
+
+    def stage(self) -> Stage[ClaimedJob]:
+        """The stage that brings jobs from `rendering` to `rendered`, or to a bad end."""
+        floor = self.floor
+
+        async def claim(free: int) -> Sequence[ClaimedJob]:
+            return await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERING, free, LEASE_SECONDS))
+
+        return Stage("follow", floor, [State.RENDERING], AT_ONCE, claim, self.work)
+
+    async def work(self, job: ClaimedJob) -> None:
+        """Look at one project."""
+        floor = self.floor
+        project_id = job.project_id or ""
+        try:
+            project = await floor.ask(lambda: floor.vendor.project(project_id), Priority.LOOK)
+        except VendorTrouble as failure:
+            await self._no_answer(job, failure.trouble)
+            return
+        floor.refused_looks = 0
+        await self._apply(job, project)
+
+    async def _apply(self, job: ClaimedJob, project: Project) -> None:
+        floor, seq, credits = self.floor, job.seq, project.credits
+        if not project.enabled:
+            await self._deleted(job, credits)
+        elif project.status == "error":
+            code = project.error_code or "unknown_error"
+            message = project.error_message or "the vendor gave no reason"
+            await floor.ledger.write(lambda w: w.render_failed(seq, floor.run_id, "error", credits, code, message))
+            floor.count_failure(job, code, message)
+        elif project.status == "canceled":
+            message = "canceled at the vendor"
+            await floor.ledger.write(lambda w: w.vendor_canceled(seq, floor.run_id, credits, message))
+            log.warning("job %s was canceled at the vendor", job.id)
+        elif project.status == "complete" and project.downloads:
+            floor.links[seq] = project.downloads
+            await floor.ledger.write(lambda w: w.render_done(seq, floor.run_id, credits, project.fps))
+            floor.handed.append(job)
+        elif project.status == "complete":
+            await self._no_output(job, credits)
+        else:
+            status = project.status
+            now = floor.clock.now()
+            look_at = next_look(job.submitted_at or now, now, floor.options.poll_interval)
+            await floor.ledger.write(lambda w: w.still_rendering(seq, floor.run_id, status, credits, look_at))
+
+    async def _no_output(self, job: ClaimedJob, credits: int | None) -> None:
+        """Complete, but without a file: it may come a little later. Never a reason for another render."""
+        floor, seq, now = self.floor, job.seq, self.floor.clock.now()
+        message = "the vendor says complete, but gives no file"
+        if job.failing_since is not None and now - job.failing_since > floor.options.patience:
+            await floor.ledger.write(lambda w: w.gave_up(seq, floor.run_id, "no_output", message))
+            floor.count_failure(job, "no_output", message)
+            return
+        look_at = now + max(floor.options.poll_interval, floor.retry_at(job.tries) - now)
+        await floor.ledger.write(
+            lambda w: w.attempt_failed(
+                seq, floor.run_id, "no_output", message, look_at, strike=False, credits=credits
+            )
+        )
+
+    async def _deleted(self, job: ClaimedJob, credits: int | None) -> None:
+        message = "the project was deleted at the vendor"
+        await self.floor.ledger.write(
+            lambda w: w.render_failed(job.seq, self.floor.run_id, "deleted", credits, "deleted", message)
+        )
+        self.floor.count_failure(job, "deleted", message)
+
+    async def _no_answer(self, job: ClaimedJob, trouble: Trouble) -> None:
+        floor = self.floor
+        if trouble.next is Next.GONE and job.strikes + 1 >= MISSING_LOOKS:
+            await self._deleted(job, None)
+            return
+        if trouble.next is Next.FATAL:
+            floor.refused_looks += 1
+            if floor.refused_looks >= REFUSED_LOOKS:
+                floor.stop(Stopped.UNAUTHORIZED)
+        if trouble.next is Next.REFUSED or (trouble.next is Next.GARBAGE and job.strikes >= MISSING_LOOKS):
+            # It is paid for: an answer that can't be used is waited out as long as an outage is.
+            trouble = Trouble(Next.AGAIN, trouble.code, trouble.message, trouble.retry_after, trouble.status)
+        await floor.failed(job, trouble)

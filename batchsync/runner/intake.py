@@ -1,0 +1,121 @@
+"""From a manifest to jobs: load, look at the files, plan against the ledger, check the outputs. Spends nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO
+
+from batchsync.errors import ManifestError, OutputError
+from batchsync.ledger.intake import Added
+from batchsync.ledger.ledger import Ledger, Writes
+from batchsync.manifest.load import Manifest, load
+from batchsync.media.facts import gather
+from batchsync.model.job import JobSpec, MediaFacts
+from batchsync.model.problem import Problem
+from batchsync.planning.plan import NothingKnown, Plan, plan
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A manifest that can be run: no faults, every job planned."""
+
+    manifest: Manifest
+    plan: Plan
+    facts: tuple[MediaFacts, ...]
+    output_dir: str
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        return tuple(p for p in self.plan.problems if p.severity == "warning")
+
+
+def prepare(
+    source: str,
+    output_dir: Path,
+    ledger: Ledger | None,
+    *,
+    stdin: BinaryIO | None = None,
+    on_progress: Progress | None = None,
+) -> Prepared:
+    """Read and check a manifest. Raises ManifestError with all faults, OutputError for the output directory.
+
+    `ledger` is None where none exists yet. `on_progress(done, all)` is told of files as they are read.
+    """
+    outputs = str(output_dir.absolute())
+    manifest = load(source, stdin=stdin)
+    paths = local_paths(manifest.specs)
+    known = ledger.read(lambda v: v.media(paths)) if ledger else {}
+
+    def remembered(path: str, size: int, mtime_ns: int) -> MediaFacts | None:
+        found = known.get(path)
+        return found if found and (found.size, found.mtime_ns) == (size, mtime_ns) else None
+
+    facts, errors = gather(paths, remembered, on_progress)
+    if ledger:
+        planned = ledger.read(lambda v: plan(manifest.specs, facts, dict(errors), v.known_jobs(outputs)))
+    else:
+        planned = plan(manifest.specs, facts, dict(errors), NothingKnown())
+    problems = (*manifest.problems, *planned.problems)
+    problems += tuple(in_the_way(planned, outputs, ledger))
+    planned = replace(planned, problems=problems)
+    faults = [problem for problem in problems if problem.severity == "error"]
+    if faults:
+        raise ManifestError(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {manifest.path}", problems)
+    fresh = tuple(fact for path, fact in facts.items() if known.get(path) != fact)
+    return Prepared(manifest, planned, fresh, outputs)
+
+
+def local_paths(specs: tuple[JobSpec, ...]) -> list[str]:
+    """The local files that jobs name, each once, in order."""
+    sources = (source for spec in specs for source in (spec.video, spec.audio))
+    return list(dict.fromkeys(source.value for source in sources if source.is_local))
+
+
+def in_the_way(planned: Plan, output_dir: str, ledger: Ledger | None) -> list[Problem]:
+    """Files that stand where an output would go and that this ledger did not write."""
+    waiting = {
+        str(Path(output_dir, job.output)): job
+        for job in (*planned.new, *planned.changed)
+        if os.path.lexists(Path(output_dir, job.output))
+    }
+    resolved = {path: str(Path(path).parent.resolve() / Path(path).name) for path in waiting}
+    ours = ledger.read(lambda v: v.owned(resolved.values())) if ledger and waiting else set()
+    return [
+        Problem(
+            job.spec.place,
+            f"{path} exists already, and this ledger did not write it",
+            column="output",
+            value=job.output,
+            hint="move that file, or use another --output-dir or output",
+        )
+        for path, job in waiting.items()
+        if resolved[path] not in ours
+    ]
+
+
+def require_output_dir(output_dir: Path) -> None:
+    """Make the output directory if it isn't there. Raises OutputError if nothing can be written in it."""
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"the output directory {output_dir} can't be made: {error.strerror}", hint="use --output-dir"
+        ) from None
+    if not os.access(output_dir, os.W_OK | os.X_OK):
+        raise OutputError(f"the output directory {output_dir} can't be written", hint="use --output-dir")
+
+
+def take_in(ledger: Ledger, prepared: Prepared) -> Added:
+    """Add a prepared manifest to the ledger. Adding it again changes nothing."""
+
+    def write(w: Writes) -> Added:
+        w.remember_media(prepared.facts)
+        manifest = prepared.manifest
+        return w.add(manifest.path, manifest.columns, prepared.plan.jobs, prepared.output_dir)
+
+    return ledger.write(write)

@@ -1,0 +1,363 @@
+"""One run: starts the stages, watches limits and signals, ends well, and says what was done."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import anyio
+
+from batchsync import __version__
+from batchsync.clock import Clock, SystemClock
+from batchsync.errors import BatchsyncError, DiskFull, SettingError
+from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
+from batchsync.ledger.views import Views
+from batchsync.model.credits import Totals
+from batchsync.model.states import UNFINISHED, Shown, State
+from batchsync.runner import process
+from batchsync.runner.download import Downloads
+from batchsync.runner.floor import LEASE_SECONDS, Floor, seqs
+from batchsync.runner.follow import Looks
+from batchsync.runner.options import RunOptions, Stopped
+from batchsync.runner.stage import Stage
+from batchsync.runner.submit import MOST_RESUBMISSIONS, Submissions
+from batchsync.runner.upload import Uploads
+from batchsync.vendor.port import Account, Next, Vendor, VendorTrouble
+
+log = logging.getLogger("batchsync.run")
+
+HEARTBEAT_SECONDS = 10.0
+TICK_SECONDS = 0.5
+START_PATIENCE_SECONDS = 30.0
+CREDIT_LOOK_SECONDS = 60.0
+IN_FLIGHT = frozenset({State.SUBMITTING, State.RENDERING, State.RENDERED})
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a run stands: jobs by shown state, credits, seconds since its start, and what it waits for (or None)."""
+
+    run_id: str
+    counts: dict[Shown, int]
+    credits: Totals
+    elapsed: float
+    stopped: Stopped | None = None
+    waiting: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 all complete, 1 some ended badly, 3 stopped early with unfinished jobs left."""
+        if self.stopped is not None:
+            return 3
+        total = sum(self.counts.values())
+        return 0 if self.counts[Shown.COMPLETE] == total else 1
+
+
+Watcher = Callable[[Snapshot], None]
+
+
+def new_run_id() -> str:
+    """A run's id: its start in UTC and a few random letters, so that ids sort by time."""
+    return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """Raise the error itself where a task group has wrapped it; one that a user can act on goes first."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaves = _leaves(group)
+        raise next((leaf for leaf in leaves if isinstance(leaf, BatchsyncError)), leaves[0]) from None
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
+
+
+class Run:
+    """A run over the jobs of one manifest (`manifest_id`), or of the whole ledger (None)."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        vendor: Vendor,
+        options: RunOptions,
+        *,
+        manifest_id: int | None,
+        api_url: str,
+        clock: Clock | None = None,
+        watch: Watcher | None = None,
+    ) -> None:
+        self.id = new_run_id()
+        self._ledger = ledger
+        self._vendor = vendor
+        self._options = options
+        self._manifest_id = manifest_id
+        self._api_url = api_url
+        self._clock = clock or SystemClock()
+        self._watch = watch
+        self._started = self._clock.monotonic()
+        self._stopped: Stopped | None = None
+        self._stages: list[Stage[Any]] = []
+        self._floor: Floor | None = None
+        self._hello_scope = anyio.CancelScope()
+
+    async def __call__(self) -> Snapshot:
+        """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
+        if self._start():
+            writer = GroupCommit(self._ledger, self.id)
+            with _one_error():
+                async with anyio.create_task_group() as services:
+                    services.start_soon(writer.serve)
+                    try:
+                        await self._work(writer)
+                    finally:
+                        await self._leave(writer)
+        else:
+            self._ledger.write(lambda w: w.end_run(None), self.id)
+        return self.snapshot()
+
+    # --- beginning ---
+
+    def _start(self) -> int:
+        """Register the run and give it its jobs; returns how many."""
+        options = {name: value for name, value in asdict(self._options).items() if value is not None}
+
+        def write(w: Writes) -> int:
+            w.start_run(
+                process.me(),
+                manifest_id=self._manifest_id,
+                version=__version__,
+                api_url=self._api_url,
+                options=options,
+            )
+            held = w.reap(process.is_dead)
+            if held:
+                log.warning("%d jobs are held: an earlier run ended while they were being submitted", len(held))
+            if self._options.on_ambiguous == "resubmit":
+                w.resubmit_held(self._manifest_id, MOST_RESUBMISSIONS)
+            count = w.take_on(self.id, self._manifest_id, self._options.limit)
+            if self._options.output_dir is not None:
+                w.redirect(self.id, str(self._options.output_dir.absolute()))
+            return count
+
+        return self._ledger.write(write, self.id)
+
+    async def _hello(self) -> Account | None:
+        """The account, None where the vendor doesn't tell. Raises SettingError if it refuses the key.
+
+        An unreachable vendor stops the run.
+        """
+        patience = min(self._options.patience, START_PATIENCE_SECONDS)
+        deadline = self._clock.monotonic() + patience
+        while True:
+            try:
+                return await self._vendor.account()
+            except VendorTrouble as failure:
+                trouble = failure.trouble
+            if trouble.next is Next.FATAL:
+                raise SettingError(
+                    f"the vendor refused the API key: {trouble.message}",
+                    hint="check MAGIC_HOUR_API_KEY; nothing was sent that costs anything",
+                )
+            if trouble.next not in (Next.AGAIN, Next.PACED):
+                log.info("the account can't be read: %s", trouble.message)
+                return None
+            if self._clock.monotonic() >= deadline:
+                log.error("the vendor can't be reached: %s", trouble.message)
+                self._stopped = Stopped.UNREACHABLE
+                return None
+            left = deadline - self._clock.monotonic()
+            await anyio.sleep(min(left, max(1.0, trouble.retry_after or 0.0)))
+
+    # --- the middle ---
+
+    async def _work(self, writer: GroupCommit) -> None:
+        async with anyio.create_task_group() as outer:
+            outer.start_soon(self._listen)
+            account: Account | None = None
+            with self._hello_scope:
+                account = await self._hello()
+            if self._stopped is None:
+                await self._write_balance(writer, "start", account)
+                scope = account.id if account and account.id else self._api_url
+                floor = Floor(writer, self._vendor, self._options, self._clock, scope)
+                floor.answered = account is not None
+                await self._stages_until_done(floor)
+            outer.cancel_scope.cancel()
+        if self._stopped in (None, Stopped.OUT_OF_CREDITS, Stopped.MAX_CREDITS, Stopped.MAX_FAILURES):
+            with anyio.move_on_after(5.0):
+                try:
+                    await self._write_balance(writer, "end", await self._vendor.account())
+                except VendorTrouble as failure:
+                    log.info("the closing balance can't be read: %s", failure.trouble.message)
+
+    async def _stages_until_done(self, floor: Floor) -> None:
+        self._floor = floor
+        submissions = Submissions(floor, self._manifest_id)
+        submit = submissions.stage()
+        others = [Uploads(floor).stage(), Looks(floor).stage(), Downloads(floor).stage()]
+        self._stages = [submit, *others]
+        # Three groups, from the one that ends last: the heartbeat, submissions that wait for their answer, all else.
+        async with anyio.create_task_group() as beating:
+            beating.start_soon(self._beat, floor)
+            async with anyio.create_task_group() as paid, anyio.create_task_group() as free:
+                free.start_soon(submit.run, paid)
+                for stage in others:
+                    free.start_soon(stage.run, free)
+                if self._stopped is not None:
+                    floor.stop(self._stopped)
+                await self._supervise(floor)
+                if floor.stopped is not None:
+                    submissions.hurry()
+                free.cancel_scope.cancel()
+            beating.cancel_scope.cancel()
+        self._stopped = await self._why_stopped(floor)
+        if self._stopped is Stopped.UNAUTHORIZED and not floor.answered:
+            raise SettingError(
+                "the vendor refused the API key",
+                hint="check MAGIC_HOUR_API_KEY; nothing was sent that costs anything",
+            )
+
+    async def _why_stopped(self, floor: Floor) -> Stopped | None:
+        """Why unfinished jobs are left, None if there are none."""
+        if not await floor.ledger.read(lambda v: v.unfinished(self._manifest_id)):
+            return None
+        if not await floor.ledger.read(lambda v: v.any_in(self.id, UNFINISHED)):
+            return Stopped.LIMIT if self._options.limit is not None else None
+        return floor.stopped or floor.closed or (Stopped.MAX_CREDITS if floor.capped else None)
+
+    async def _supervise(self, floor: Floor) -> None:
+        """Return when the run is over; meanwhile watch its limits, and tell the watcher how it stands."""
+        bell = anyio.Event()
+        floor.on_change(lambda: bell.set())
+        looked = told = self._clock.monotonic()
+        while floor.stopped is None:
+            bell = anyio.Event()
+            self._check_limits(floor)
+            if floor.stopped is None and await self._is_done(floor):
+                return
+            now = self._clock.monotonic()
+            if floor.broke and now - looked > CREDIT_LOOK_SECONDS:
+                looked = now
+                await self._look_for_credit(floor)
+            if self._watch is not None and now - told >= TICK_SECONDS:
+                self._watch(await floor.ledger.read(self._view))
+                # A view of a large ledger takes its time: never spend more than a few percent on it.
+                told = self._clock.monotonic() + 20 * (self._clock.monotonic() - now)
+            with anyio.move_on_after(TICK_SECONDS):
+                await bell.wait()
+
+    def _check_limits(self, floor: Floor) -> None:
+        options, now = self._options, self._clock.monotonic()
+        if options.until is not None and self._clock.now() >= options.until:
+            floor.stop(Stopped.UNTIL)
+        elif options.max_duration is not None and now - self._started >= options.max_duration:
+            floor.stop(Stopped.MAX_DURATION)
+        elif floor.outage.since is not None and now - floor.outage.since > options.patience:
+            floor.stop(Stopped.UNREACHABLE)
+
+    async def _is_done(self, floor: Floor) -> bool:
+        if any(stage.busy for stage in self._stages) or floor.handed:
+            return False
+        blocked = floor.closed is not None or floor.capped
+        wanted = IN_FLIGHT if blocked else UNFINISHED
+        return not await floor.ledger.read(lambda v: v.any_in(self.id, wanted))
+
+    async def _look_for_credit(self, floor: Floor) -> None:
+        try:
+            account = await floor.ask(self._vendor.account)
+        except VendorTrouble:
+            return
+        if account.credits:
+            log.warning("the account has %d credits again: going on", account.credits)
+            floor.broke = False
+            floor.changed()
+
+    async def _listen(self) -> None:
+        """First signal: stop well. Second: at once, as the ledger bears it."""
+        signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        with anyio.open_signal_receiver(*signals) as received:
+            async for number in received:
+                if self._stopped is not None:
+                    os._exit(3)
+                log.warning("%s: stopping; once more stops at once", signal.Signals(number).name)
+                self._stopped = Stopped.SIGNAL
+                self._hello_scope.cancel()
+                if self._floor is not None:
+                    self._floor.stop(Stopped.SIGNAL)
+
+    async def _beat(self, floor: Floor) -> None:
+        """Keep this run's leases, and take over what dead ones have left."""
+        while True:
+            await anyio.sleep(HEARTBEAT_SECONDS)
+            busy = [seq for stage in self._stages for seq in stage.busy] + seqs(list(floor.handed))
+
+            def write(w: Writes, busy: list[int] = busy) -> list[int]:
+                w.renew(busy, self.id, LEASE_SECONDS)
+                return w.reap(process.is_dead)
+
+            held = await floor.ledger.write(write)
+            if held:
+                log.warning("%d jobs are held: another run ended while they were being submitted", len(held))
+            floor.changed()
+
+    # --- the end ---
+
+    async def _leave(self, writer: GroupCommit) -> None:
+        """Give everything back and say goodbye. What can't be written now, the next start finds out by itself."""
+        stopped = self._stopped.value if self._stopped else None
+
+        def write(w: Writes) -> None:
+            w.release(self.id)
+            w.end_run(stopped)
+
+        try:
+            with anyio.CancelScope(shield=True):
+                await writer.write(write)
+        except DiskFull as error:
+            log.error("%s", error)
+        finally:
+            writer.close()
+
+    async def _write_balance(self, writer: GroupCommit, moment: str, account: Account | None) -> None:
+        if account is not None and account.credits is not None:
+            balance = account.credits
+            await writer.write(lambda w: w.balance(moment, account.id, account.tier, balance))
+
+    def _view(self, views: Views) -> Snapshot:
+        return Snapshot(
+            self.id,
+            views.counts(self._manifest_id),
+            views.credits(self._manifest_id),
+            self._clock.monotonic() - self._started,
+            self._stopped,
+            self._waiting(),
+        )
+
+    def _waiting(self) -> str | None:
+        floor = self._floor
+        if floor is None:
+            return None
+        pause = floor.pacer.paused_for
+        if floor.outage.since is not None and floor.outage.streak > 2:
+            return f"vendor out of reach ({floor.outage.message}), next try in {pause:.0f} s"
+        if pause > 1:
+            return f"rate limited by the vendor, next try in {pause:.0f} s"
+        if floor.broke:
+            return "out of credits, waiting for more"
+        return None
+
+    def snapshot(self) -> Snapshot:
+        """How the run stands now, from the ledger."""
+        return self._ledger.read(self._view)

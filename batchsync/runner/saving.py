@@ -1,0 +1,104 @@
+"""Puts a finished file in its place: inside the output directory, whole, and never over somebody else's."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from batchsync.errors import OutputError
+
+_READ_BYTES = 1 << 20
+
+
+def target(output_dir: str, output: str, ordinal: int) -> Path:
+    """The final path of a job's `ordinal`-th file (from 0), its folder created. Raises OutputError."""
+    base = Path(output_dir).resolve()
+    wanted = Path(output)
+    if ordinal:
+        wanted = wanted.with_name(f"{wanted.stem}-{ordinal + 1}{wanted.suffix}")
+    if wanted.is_absolute() or ".." in wanted.parts:
+        raise OutputError(f"the output {output!r} leads out of the output directory")
+    path = base / wanted
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        inside = path.parent.resolve().is_relative_to(base)
+    except OSError as error:
+        raise OutputError(f"the folder {path.parent} can't be made: {error.strerror}") from None
+    if not inside:
+        raise OutputError(f"the output {output!r} leads out of the output directory, through a link")
+    return path
+
+
+def part_of(path: Path, token: str) -> Path:
+    """The temporary name of a file that is still arriving, beside its final one."""
+    return path.with_name(f".{path.name[:180]}.{token}.part")
+
+
+class Part:
+    """A file that is arriving: bytes go in, a size and a SHA-256 come out. Blocking; belongs in a thread."""
+
+    def __init__(self, path: Path, offset: int) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (0 if offset else os.O_TRUNC)
+        self._file = os.fdopen(os.open(path, flags, 0o644), "r+b")
+        self._digest = hashlib.sha256()
+        self.size = 0
+        while self.size < offset:
+            piece = self._file.read(min(_READ_BYTES, offset - self.size))
+            if not piece:
+                break
+            self._digest.update(piece)
+            self.size += len(piece)
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        self._file.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+
+    def sync(self) -> str:
+        """Have everything on the disk; returns the SHA-256 in hex."""
+        self._file.flush()
+        self._file.truncate(self.size)
+        os.fsync(self._file.fileno())
+        return self._digest.hexdigest()
+
+    def close(self) -> None:
+        """Keep what has arrived, whole or not."""
+        self._file.close()
+
+
+def digest_of(path: Path) -> str:
+    """The SHA-256 of a file in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def put_in_place(part: Path, final: Path) -> None:
+    """Give a whole file its final name, unless something stands there. Raises OutputError."""
+    try:
+        os.link(part, final, follow_symlinks=False)
+    except FileExistsError:
+        raise OutputError(
+            f"{final} is in the way, and this ledger did not write it", hint="move it, then `batchsync retry`"
+        ) from None
+    except OSError:
+        # A file system without hard links: the check and the rename are two steps there.
+        if os.path.lexists(final):
+            raise OutputError(
+                f"{final} is in the way, and this ledger did not write it", hint="move it, then `batchsync retry`"
+            ) from None
+        part.rename(final)
+    else:
+        part.unlink()
+    _sync_folder(final.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError:
+        pass  # some file systems can't sync a folder, and then nothing more can be done
+    finally:
+        os.close(handle)

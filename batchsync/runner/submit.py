@@ -1,0 +1,186 @@
+"""The submit stage: the only place where money is spent. Intents are on disk before their requests leave."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import anyio
+
+from batchsync.errors import DiskFull
+from batchsync.ledger.claims import ClaimedJob, Exposure, Intent
+from batchsync.ledger.ledger import Writes
+from batchsync.model.job import Mode, SourceKind
+from batchsync.model.states import State
+from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.options import Stopped
+from batchsync.runner.pacer import Priority
+from batchsync.runner.schedule import next_look
+from batchsync.runner.stage import Stage
+from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Unknown
+
+log = logging.getLogger("batchsync.run")
+
+AT_ONCE = 16  # submissions that wait for their answer at the same time
+STOP_SECONDS = 7.0  # how long a submission may still wait for its answer once the run is stopping
+MOST_RESUBMISSIONS = 3  # with --on-ambiguous resubmit: a vendor that never answers must not be paid for ever
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """A submission about to leave."""
+
+    intent: Intent
+
+    @property
+    def seq(self) -> int:
+        return self.intent.job.seq
+
+
+class Submissions:
+    """Sends jobs to the vendor and writes down what became of each."""
+
+    def __init__(self, floor: Floor, cap_manifest: int | None) -> None:
+        self.floor = floor
+        self._cap_manifest = cap_manifest
+        self._exposure = Exposure()
+        self._waiting: set[anyio.CancelScope] = set()
+
+    def stage(self) -> Stage[Paid]:
+        """The stage that brings jobs from `uploaded` to `rendering`."""
+        return Stage("submit", self.floor, [State.UPLOADED], AT_ONCE, self.claim, self.work, lambda: self.floor.open)
+
+    async def claim(self, free: int) -> Sequence[Paid]:
+        """Write the intents of as many submissions as the pace lets go right now."""
+        floor, options = self.floor, self.floor.options
+        if await floor.ledger.read(lambda v: v.next_due(floor.run_id, [State.UPLOADED])) is None:
+            return []
+        # The turn comes first: an intent that waits for its turn would be held if the process died meanwhile.
+        turns = 0
+        while not turns and floor.open:
+            with anyio.move_on_after(1.0):
+                turns = await floor.pacer.take(Priority.WORK, free)
+        if not turns:
+            return []
+        got = await floor.ledger.write(
+            lambda w: w.claim_submissions(
+                floor.run_id,
+                turns,
+                LEASE_SECONDS,
+                max_in_flight=options.max_in_flight,
+                name=self._name,
+                cap=options.max_credits,
+                cap_manifest=self._cap_manifest,
+                exposure=self._exposure,
+            )
+        )
+        floor.pacer.give_back(turns - len(got.intents))
+        self._exposure = got.exposure
+        floor.capped = got.capped
+        return [Paid(intent) for intent in got.intents]
+
+    def _name(self, job: ClaimedJob) -> str:
+        name = job.name or job.id
+        return name if self.floor.options.plain_names else f"{name} · {job.token}"
+
+    async def work(self, paid: Paid) -> None:
+        """Send one submission and write its outcome; cancelled by nothing but its own deadline."""
+        intent = paid.intent
+        with anyio.CancelScope(shield=True):
+            outcome = await self._send(intent)
+            try:
+                await self._record(intent, outcome)
+            except DiskFull:
+                if isinstance(outcome, Created):
+                    log.error(
+                        "job %s was created as project %s, and the ledger has no room to note it: once there is room, "
+                        "`batchsync resolve %s --project %s`",
+                        *(intent.job.id, outcome.project_id, intent.job.id, outcome.project_id),
+                    )
+                raise
+
+    async def _send(self, intent: Intent) -> Submitted | None:
+        """The outcome of a submission, None if the run was stopped before it left."""
+        if self.floor.stopped is not None:
+            return None
+        outcome: Submitted = Unknown("stopped", "the run was stopped while it waited for the vendor's answer")
+        with anyio.CancelScope(shield=True) as scope:
+            self._waiting.add(scope)
+            try:
+                outcome = await self.floor.vendor.submit(_request(intent))
+            finally:
+                self._waiting.discard(scope)
+        return outcome
+
+    def hurry(self) -> None:
+        """Give submissions that wait for their answer a few more seconds."""
+        for scope in self._waiting:
+            scope.deadline = min(scope.deadline, anyio.current_time() + STOP_SECONDS)
+
+    async def _record(self, intent: Intent, outcome: Submitted | None) -> None:
+        seq, submission = intent.job.seq, intent.submission_id
+        floor = self.floor
+        if outcome is None:
+            message = "the run was stopped before it was sent"
+            await floor.ledger.write(lambda w: w.deferred(seq, submission, "stopped", message, 0.0, None))
+        elif isinstance(outcome, Created):
+            floor.learn(None)
+            now = floor.clock.now()
+            look_at = next_look(now, now, floor.options.poll_interval)
+            project, credits, status = outcome.project_id, outcome.credits, outcome.status
+            await floor.ledger.write(lambda w: w.accepted(seq, submission, project, credits, look_at, status))
+        elif isinstance(outcome, NotCreated):
+            await self._not_created(intent, outcome)
+        else:
+            await self._unknown(intent, outcome)
+
+    async def _not_created(self, intent: Intent, outcome: NotCreated) -> None:
+        floor, trouble = self.floor, outcome.trouble
+        seq, submission = intent.job.seq, intent.submission_id
+        code, message, status = trouble.code, trouble.message, trouble.status
+        floor.learn(trouble)
+        if trouble.next is Next.REFUSED:
+            await floor.ledger.write(lambda w: w.refused(seq, submission, code, message, status))
+            floor.count_failure(intent.job, code, message)
+            return
+        not_before = floor.clock.now()
+        if trouble.next is Next.FATAL:
+            floor.close(Stopped.UNAUTHORIZED)
+        elif trouble.next is Next.BROKE:
+            floor.out_of_credits()
+        elif trouble.next is not Next.PACED:
+            not_before = floor.retry_at(intent.job.tries, trouble.retry_after)
+        log.info("job %s was not created: %s (%s)", intent.job.id, message, code)
+        await floor.ledger.write(lambda w: w.deferred(seq, submission, code, message, not_before, status))
+
+    async def _unknown(self, intent: Intent, outcome: Unknown) -> None:
+        seq, submission = intent.job.seq, intent.submission_id
+        code, message, status = outcome.code, outcome.message, outcome.status
+        again = (
+            self.floor.options.on_ambiguous == "resubmit"
+            and intent.job.submissions + 1 < MOST_RESUBMISSIONS
+            and self.floor.stopped is None
+        )
+        log.warning("job %s is held: %s (%s); it may have been created", intent.job.id, message, code)
+
+        def write(w: Writes) -> None:
+            w.lost(seq, submission, code, message, status)
+            if again:
+                w.resolved(seq, project_id=None, by="--on-ambiguous resubmit")
+
+        await self.floor.ledger.write(write)
+
+
+def _request(intent: Intent) -> SubmitRequest:
+    job = intent.job
+    return SubmitRequest(
+        name=intent.name,
+        video=job.video_asset or job.video,
+        audio=job.audio_asset or job.audio,
+        start_seconds=job.start_seconds,
+        end_seconds=job.end_seconds,
+        generation_mode=Mode(job.generation_mode),
+        max_fps_limit=job.max_fps_limit,
+        video_is_youtube=job.video_kind == SourceKind.YOUTUBE.value,
+    )
