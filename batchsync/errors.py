@@ -8,7 +8,8 @@ BatchsyncError                exit 2 unless a subclass says otherwise
 │   ├── LedgerMissing         no ledger at that path
 │   ├── LedgerTooNew          written by a newer batchsync
 │   ├── LedgerTooOld          needs `batchsync ledger upgrade`
-│   └── UnknownJob            no such job in this ledger
+│   ├── UnknownJob            no such job in this ledger
+│   └── UnknownManifest       no such manifest in this ledger
 ├── IllegalTransition         the ledger refused an event in that state; nothing was written
 ├── LeaseLost                 another process has taken the job over; nothing was written
 └── DiskFull                  exit 3: no room for the ledger or an output; resumable
@@ -85,6 +86,12 @@ class UnknownJob(LedgerError):
     """The ledger has no such job."""
 
     code = "unknown_job"
+
+
+class UnknownManifest(LedgerError):
+    """The ledger has no such manifest."""
+
+    code = "unknown_manifest"
 
 
 class IllegalTransition(BatchsyncError):

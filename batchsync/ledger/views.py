@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
-from batchsync.errors import UnknownJob
+from batchsync.errors import UnknownJob, UnknownManifest
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.tables import (
     Balance,
@@ -27,19 +28,18 @@ from batchsync.ledger.tables import (
     Submission,
     Upload,
 )
-from batchsync.model.credits import Totals, totals
+from batchsync.model.credits import MONEY_KINDS, Totals, totals
 from batchsync.model.job import KnownJob, MediaFacts
 from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Shown, State, shown
 
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs to list: shown states, a manifest's path, tags, ids; each None or empty for all."""
+    """Which jobs to list: shown states, a manifest's number, tags; each None or empty for all."""
 
     states: tuple[str, ...] = ()
-    manifest: str | None = None
+    manifest_id: int | None = None
     tags: Mapping[str, str] | None = None
-    ids: tuple[str, ...] = ()
     limit: int | None = None
 
 
@@ -70,6 +70,46 @@ class JobView:
     submitted_at: float | None
     finished_at: float | None
     row: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UsageJob:
+    """A job in a report. `run_id` is the run that last submitted it, `tag` its value of the tag asked for."""
+
+    id: str
+    state: str
+    mode: str
+    manifest: str | None
+    run_id: str | None
+    tag: str | None
+    estimate: int
+    reserved: int
+    submitted_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class EntrySum:
+    """A credit entry in a report, with what its job is grouped by."""
+
+    job_id: str
+    mode: str
+    manifest: str | None
+    run_id: str | None
+    tag: str | None
+    kind: str
+    amount: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class TroubleView:
+    """Jobs that ended badly in the same way: how many, and the first of them with its message."""
+
+    state: str
+    code: str
+    jobs: int
+    first_id: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +145,16 @@ class Views:
 
     # --- what the runner asks ---
 
-    def manifest_id(self, path: str) -> int | None:
-        """The number of a manifest that was run from `path` (absolute)."""
-        return self.connection.execute(select(Manifest.id).where(Manifest.path == path)).scalar()
+    def manifest_number(self, path: str) -> int:
+        """The number of a manifest that was run from `path`. Raises UnknownManifest."""
+        absolute = path if path == "-" else os.path.abspath(path)
+        number = self.connection.execute(select(Manifest.id).where(Manifest.path == absolute)).scalar()
+        if number is None:
+            raise UnknownManifest(
+                f"no manifest was run from {absolute} with this ledger",
+                hint="`batchsync report --by manifest` lists them",
+            )
+        return number
 
     def next_due(self, run_id: str, states: Collection[State]) -> float | None:
         """When the first free job in one of `states` may be worked on, in epoch seconds."""
@@ -193,6 +240,25 @@ class Views:
         query = select(func.count()).select_from(Job).where(Job.state.in_([state.value for state in UNFINISHED]))
         return int(self.connection.execute(self._scoped(query, manifest_id)).scalar_one())
 
+    def output_dirs(self, manifest_id: int | None = None) -> list[str]:
+        """Where the jobs' files go."""
+        query = self._scoped(select(Job.output_dir).select_from(Job).distinct(), manifest_id)
+        return sorted(self.connection.execute(query).scalars())
+
+    def troubles(self, manifest_id: int | None = None) -> list[TroubleView]:
+        """The jobs that ended badly, by state and code, the commonest first."""
+        bad = [State.FAILED.value, State.CANCELED.value, State.HELD.value]
+        first = func.min(Job.seq).label("first")
+        groups = self._scoped(select(Job.state, Job.error_code, func.count().label("n"), first), manifest_id)
+        found = []
+        for group in self.connection.execute(
+            groups.where(Job.state.in_(bad)).group_by(Job.state, Job.error_code).order_by(func.count().desc())
+        ).all():
+            job = self.connection.execute(select(Job.id, Job.error_message).where(Job.seq == group.first)).one()
+            code, message = group.error_code or "unknown", job.error_message or ""
+            found.append(TroubleView(group.state, code, group.n, job.id, message))
+        return found
+
     @staticmethod
     def _scoped(query: Any, manifest_id: int | None) -> Any:
         if manifest_id is None:
@@ -200,15 +266,67 @@ class Views:
         here = and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
         return query.join(ManifestEntry, here)
 
+    # --- what a report adds up ---
+
+    def usage_jobs(self, tag: str | None, since: float | None, until: float | None) -> Iterator[UsageJob]:
+        """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""
+        last = select(func.max(Submission.id)).where(Submission.job_seq == Job.seq).scalar_subquery()
+        query = (
+            select(
+                Job.id,
+                Job.state,
+                Job.generation_mode.label("mode"),
+                Manifest.path.label("manifest"),
+                Submission.run_id,
+                JobTag.value.label("tag"),
+                Job.estimate,
+                Job.reserved,
+                Job.submitted_at,
+            )
+            .outerjoin(Manifest, Manifest.id == Job.manifest_id)
+            .outerjoin(Submission, Submission.id == last)
+            .outerjoin(JobTag, and_(JobTag.job_seq == Job.seq, JobTag.key == (tag or "")))
+            .order_by(Job.seq)
+        )
+        if since is not None:
+            query = query.where(Job.submitted_at >= since)
+        if until is not None:
+            query = query.where(Job.submitted_at < until)
+        for row in self.connection.execute(query):
+            yield UsageJob(**row._mapping)
+
+    def usage_entries(self, tag: str | None, since: float | None, until: float | None) -> Iterator[EntrySum]:
+        """The entries that are money, between `since` and `until`."""
+        query = (
+            select(
+                Job.id.label("job_id"),
+                Job.generation_mode.label("mode"),
+                Manifest.path.label("manifest"),
+                CreditEntry.run_id,
+                JobTag.value.label("tag"),
+                CreditEntry.kind,
+                CreditEntry.amount,
+                CreditEntry.at,
+            )
+            .join(Job, Job.seq == CreditEntry.job_seq)
+            .outerjoin(Manifest, Manifest.id == Job.manifest_id)
+            .outerjoin(JobTag, and_(JobTag.job_seq == Job.seq, JobTag.key == (tag or "")))
+            .where(CreditEntry.kind.in_([kind.value for kind in MONEY_KINDS]))
+        )
+        if since is not None:
+            query = query.where(CreditEntry.at >= since)
+        if until is not None:
+            query = query.where(CreditEntry.at < until)
+        for row in self.connection.execute(query):
+            yield EntrySum(**row._mapping)
+
     # --- rows and histories ---
 
     def jobs(self, wanted: JobFilter = JobFilter()) -> list[JobView]:
         """Jobs in the order in which they were added."""
         query = select(Job.__table__).order_by(Job.seq)
-        if wanted.ids:
-            query = query.where(Job.id.in_(wanted.ids))
-        if wanted.manifest is not None:
-            mine = select(ManifestEntry.job_seq).join(Manifest).where(Manifest.path == wanted.manifest)
+        if wanted.manifest_id is not None:
+            mine = select(ManifestEntry.job_seq).where(ManifestEntry.manifest_id == wanted.manifest_id)
             query = query.where(Job.seq.in_(mine))
         for key, value in (wanted.tags or {}).items():
             tagged = select(JobTag.job_seq).where(JobTag.key == key, JobTag.value == value)

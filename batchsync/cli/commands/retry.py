@@ -1,0 +1,52 @@
+"""`batchsync retry JOB… | --failed`: put failed or canceled jobs back."""
+
+from __future__ import annotations
+
+import click
+
+from batchsync.cli import options as o
+from batchsync.cli.output import clean, counted, say
+from batchsync.errors import IllegalTransition, SettingError
+from batchsync.ledger.ledger import Ledger, Writes
+from batchsync.ledger.views import JobFilter
+from batchsync.model.states import Event, Shown
+
+
+@click.command("retry", short_help="put failed or canceled jobs back")
+@click.argument("jobs", nargs=-1)
+@o.ledger_option
+@click.option("--failed", is_flag=True, help="All failed and canceled jobs.")
+def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
+    """Put failed or canceled JOBs back, for the next `run` or `resume`.
+
+    A job whose project is still there is only followed and downloaded again; any other is submitted anew, and paid
+    for anew.
+
+    \b
+    batchsync retry intro-es
+    batchsync retry --failed
+    """
+    if failed == bool(jobs):
+        raise SettingError("name the jobs to retry, or use --failed for all of them")
+    with Ledger(ledger) as book:
+        if failed:
+            wanted = JobFilter(states=(Shown.FAILED.value, Shown.CANCELED.value))
+            found = book.read(lambda v: v.jobs(wanted))
+        else:
+            found = book.read(lambda v: [v.job(job) for job in jobs])
+
+        def write(w: Writes) -> list[Event]:
+            return [w.retried(job.seq) for job in found]
+
+        try:
+            events = book.write(write)
+        except IllegalTransition as error:
+            raise SettingError(
+                f"{error.message}; only failed and canceled jobs can be retried",
+                hint="a held job is settled with `batchsync resolve`; nothing was changed",
+            ) from None
+    for job, event in zip(found, events, strict=True):
+        how = "will be downloaded again" if event is Event.RETRY_FOLLOW else "will be submitted again, and paid again"
+        say(f"{clean(job.id)}: {how}")
+    say(f"{counted(len(found), 'job')} put back. Go on with `batchsync resume` or `batchsync run MANIFEST`.")
+    return 0

@@ -1,0 +1,86 @@
+"""`batchsync status`: how the jobs stand, and what was spent."""
+
+from __future__ import annotations
+
+import time
+
+import click
+
+from batchsync.cli import options as o
+from batchsync.cli.output import clean, counted, duration, number, print_json, say, summary_json
+from batchsync.cli.running import credit_line
+from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.views import Views
+from batchsync.model.states import Shown
+from batchsync.planning.pricing import Price
+from batchsync.runner.options import Stopped
+from batchsync.runner.run import Snapshot
+
+
+@click.command("status", short_help="how the jobs stand, and what was spent")
+@o.ledger_option
+@o.option("--manifest", metavar="FILE", help="Only the jobs of this manifest.")
+@o.option("--watch", is_flag=True, help="Draw it again every two seconds, until interrupted.")
+@o.price_option
+@o.json_option
+def command(ledger: str, manifest: str | None, watch: bool, price: str | None, as_json: bool) -> int:
+    """Count jobs by state, and show the credits so far, while a run goes on or after it.
+
+    \b
+    batchsync status
+    batchsync status --ledger night.db --watch
+    """
+    money = Price.parse(price) if price else None
+    with Ledger(ledger) as book:
+        if as_json:
+            snapshot, _ = book.read(lambda v: _look(v, manifest))
+            stopped = snapshot.stopped.value if snapshot.stopped else None
+            print_json(
+                summary_json(
+                    snapshot.run_id or None,
+                    book.location,
+                    stopped,
+                    snapshot.counts,
+                    snapshot.credits,
+                    snapshot.elapsed,
+                )
+            )
+            return 0
+        while True:
+            snapshot, running = book.read(lambda v: _look(v, manifest))
+            if watch:
+                click.clear()
+            _print(snapshot, running, money)
+            if not watch:
+                return 0
+            try:
+                time.sleep(2)
+            except KeyboardInterrupt:
+                return 0
+
+
+def _look(views: Views, manifest: str | None) -> tuple[Snapshot, bool]:
+    """How the ledger stands, and whether its newest run still goes on."""
+    manifest_id = views.manifest_number(manifest) if manifest else None
+    run = views.last_run()
+    elapsed, stopped, running = 0.0, None, False
+    if run is not None:
+        running = run["ended_at"] is None
+        elapsed = (views.now if running else run["ended_at"]) - run["started_at"]
+        stopped = Stopped(run["stopped"]) if run["stopped"] else None
+    run_id = run["id"] if run else ""
+    return Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped), running
+
+
+def _print(snapshot: Snapshot, running: bool, price: Price | None) -> None:
+    total = sum(snapshot.counts.values())
+    say(f"{counted(total, 'job')}, {number(snapshot.counts[Shown.COMPLETE])} complete")
+    for state in Shown:
+        if snapshot.counts[state]:
+            say(f"  {state.value:<12}{snapshot.counts[state]:>9,}")
+    say(credit_line(snapshot, price))
+    if snapshot.run_id:
+        how = "goes on" if running else f"ended: {snapshot.stopped.value}" if snapshot.stopped else "ended"
+        say(f"Last run {clean(snapshot.run_id)}: {how}, {duration(snapshot.elapsed)}")
+    if snapshot.counts[Shown.HELD]:
+        say("Held jobs: `batchsync jobs --state held` says what to look for at the vendor.")

@@ -1,0 +1,75 @@
+"""The console script: finds the command, loads only that one, and turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from batchsync import __version__
+from batchsync.errors import BatchsyncError
+
+# Each command is a module of its own in `commands`, loaded when it is used: starting up stays quick.
+COMMANDS = {
+    "init": "write a commented starter manifest",
+    "plan": "read, check and estimate a manifest; send nothing that costs anything",
+    "run": "take every job of a manifest to its end; running it again resumes",
+    "resume": "take every unfinished job of the ledger to its end",
+    "status": "how the jobs stand, and what was spent",
+    "jobs": "a row per job",
+    "show": "one job's whole history",
+    "retry": "put failed or canceled jobs back",
+    "resolve": "settle a held job",
+    "report": "credit usage",
+    "account": "the vendor account's tier and balance",
+    "sandbox": "serve a simulated Magic Hour API on loopback",
+    "ledger": "look after the ledger itself",
+}
+
+
+class Commands(click.Group):
+    """A group that knows its commands' names and imports a command only when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"batchsync.cli.commands.{name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="batchsync")
+def cli() -> None:
+    """Bulk lip-sync through the Magic Hour API: resumable, never pays twice, accounts for every credit."""
+
+
+def main(args: list[str] | None = None) -> NoReturn:
+    """Run a command line and exit with its code: the console script, and `python -m batchsync`."""
+    try:
+        code: Any = cli.main(args, prog_name="batchsync", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("Aborted: nothing was started.", err=True)
+        sys.exit(2)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BatchsyncError as error:
+        from batchsync.cli.output import print_error
+
+        print_error(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): that is no error of ours, and nothing more can be said.
+        sys.stderr.close()
+        sys.exit(0)
+    sys.exit(code if isinstance(code, int) else 0)

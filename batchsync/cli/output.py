@@ -1,0 +1,156 @@
+"""What a user reads: numbers, tables, errors, JSON. Nothing printed here can play with the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import click
+
+from batchsync.errors import BatchsyncError, ManifestError
+from batchsync.model.credits import Totals
+from batchsync.model.problem import Problem
+from batchsync.model.states import Shown
+
+MOST_PROBLEMS = 50
+
+
+def clean(text: object) -> str:
+    """`text` without characters that could move the cursor or change the terminal."""
+    return "".join(char if char.isprintable() else "�" for char in str(text))
+
+
+def say(text: str = "", *, err: bool = False) -> None:
+    """Print a line; colours fall away where no terminal reads."""
+    click.echo(text, err=err)
+
+
+def number(value: int | float) -> str:
+    """A number with thousands separators."""
+    return f"{value:,}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 job`, `2 jobs`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def duration(seconds: float) -> str:
+    """`7 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def size(count: int) -> str:
+    """`512 B`, `3.1 MB`."""
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; numbers to the right."""
+    cells = [[number(cell) if isinstance(cell, int) else clean(cell) for cell in row] for row in rows]
+    widths = [max(len(line[i]) for line in [list(headers), *cells]) for i in range(len(headers))]
+    right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
+
+    def line(parts: Sequence[str]) -> str:
+        padded = (
+            part.rjust(width) if to_right else part.ljust(width)
+            for part, width, to_right in zip(parts, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    return "\n".join([line(headers), line(["─" * width for width in widths]), *(line(row) for row in cells)])
+
+
+def safe_cell(value: object) -> object:
+    """A CSV cell that no spreadsheet takes for a formula."""
+    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+        return "'" + value
+    return "" if value is None else value
+
+
+def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values with a header line."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([safe_cell(header) for header in headers])
+    writer.writerows([[safe_cell(cell) for cell in row] for row in rows])
+    return text.getvalue()
+
+
+def print_json(value: Any) -> None:
+    """One JSON value on standard output."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def summary_json(
+    run: str | None, ledger: str, stopped: str | None, counts: Mapping[Shown, int], credits: Totals, elapsed: float
+) -> dict[str, Any]:
+    """The object that `run`, `resume` and `status` end with, as the contract has it."""
+    return {
+        "run": run,
+        "ledger": ledger,
+        "stopped": stopped,
+        "jobs": {"total": sum(counts.values()), **{state.value: counts[state] for state in Shown}},
+        "credits": {
+            "estimated": credits.estimated,
+            "charged": credits.charged,
+            "refunded": credits.refunded,
+            "net": credits.net,
+        },
+        "elapsed_seconds": round(elapsed, 3),
+    }
+
+
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """A fault or warning as data."""
+    return {
+        "severity": problem.severity,
+        "file": problem.place.file,
+        "line": problem.place.line,
+        "entry": problem.place.entry,
+        "column": problem.column,
+        "value": problem.value,
+        "message": problem.message,
+        "hint": problem.hint,
+    }
+
+
+def print_problems(problems: Sequence[Problem]) -> None:
+    """Faults and warnings on standard error, the first of them in full."""
+    for problem in problems[:MOST_PROBLEMS]:
+        mark = click.style("warning: ", fg="yellow") if problem.severity == "warning" else ""
+        say(f"{mark}{clean(problem)}", err=True)
+    if len(problems) > MOST_PROBLEMS:
+        say(f"… and {len(problems) - MOST_PROBLEMS:,} more", err=True)
+
+
+def print_error(error: BatchsyncError) -> None:
+    """An error for people, on standard error; as data on standard output too, if --json was asked for."""
+    if isinstance(error, ManifestError):
+        print_problems([problem for problem in error.problems if problem.severity == "error"])
+        say("", err=True)
+    say(f"{click.style('Error:', fg='red')} {clean(error.message)}", err=True)
+    if error.hint:
+        say(f"  {clean(error.hint)}", err=True)
+    if isinstance(error, ManifestError):
+        say("  Nothing was sent, and nothing was charged.", err=True)
+    if "--json" in sys.argv[1:]:
+        problems = error.problems if isinstance(error, ManifestError) else ()
+        print_json(
+            {
+                "error": {"code": error.code, "message": error.message, "hint": error.hint},
+                "problems": [problem_json(problem) for problem in problems],
+            }
+        )

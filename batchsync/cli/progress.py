@@ -1,0 +1,90 @@
+"""The progress of a run: a bar on a terminal, a log line now and then where there is none."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import TracebackType
+
+from tqdm import tqdm
+
+from batchsync.cli.logs import PROGRESS
+from batchsync.cli.output import number
+from batchsync.model.states import Shown
+from batchsync.runner.run import Snapshot
+
+FIRST_LINE_SECONDS = 10.0
+LINE_SECONDS = 60.0
+_ENDED = (Shown.COMPLETE, Shown.FAILED, Shown.CANCELED, Shown.HELD)
+_TOLD = (
+    Shown.UPLOADING,
+    Shown.SUBMITTING,
+    Shown.QUEUED,
+    Shown.RENDERING,
+    Shown.DOWNLOADING,
+    Shown.FAILED,
+    Shown.CANCELED,
+    Shown.HELD,
+)
+
+
+def told(snapshot: Snapshot) -> str:
+    """The jobs that are under way or ended badly, and the credits: `rendering 12 · failed 1 · 2,310 credits`."""
+    states = [f"{state.value} {number(snapshot.counts[state])}" for state in _TOLD if snapshot.counts[state]]
+    parts = [*states, f"{number(snapshot.credits.net)} credits"]
+    if snapshot.waiting:
+        parts.append(snapshot.waiting)
+    return " · ".join(parts)
+
+
+def ended(snapshot: Snapshot) -> int:
+    """How many jobs are at their end, good or bad."""
+    return sum(snapshot.counts[state] for state in _ENDED)
+
+
+class Progress:
+    """Shows snapshots of a run as they come. `show(snapshot)` is what the run calls."""
+
+    def __init__(self, *, enabled: bool, quiet: bool) -> None:
+        self._bar: tqdm[None] | None = None
+        self._use_bar = enabled and not quiet and sys.stderr.isatty()
+        self._lines = enabled and not quiet and not self._use_bar
+        self._next_line = FIRST_LINE_SECONDS
+        self._first: int | None = None
+        self._log = logging.getLogger(PROGRESS)
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Bring the display up to date."""
+        done, total = ended(snapshot), sum(snapshot.counts.values())
+        if self._first is None:
+            self._first = done
+        if self._use_bar:
+            if self._bar is None:
+                self._bar = tqdm(
+                    total=total, initial=done, unit="job", file=sys.stderr, dynamic_ncols=True, smoothing=0.1
+                )
+            self._bar.n = done
+            self._bar.total = total
+            self._bar.set_postfix_str(told(snapshot), refresh=True)
+        elif self._lines and snapshot.elapsed >= self._next_line:
+            self._next_line = snapshot.elapsed + LINE_SECONDS
+            self._log.info(
+                "%s of %s jobs ended · %s%s", number(done), number(total), told(snapshot), self._eta(snapshot)
+            )
+
+    def _eta(self, snapshot: Snapshot) -> str:
+        done, total = ended(snapshot), sum(snapshot.counts.values())
+        finished = done - (self._first or 0)
+        if not finished or done == total:
+            return ""
+        minutes = snapshot.elapsed / finished * (total - done) / 60
+        return f" · about {minutes:.0f} min left" if minutes >= 1 else " · less than a minute left"
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.close()

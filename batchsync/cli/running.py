@@ -1,0 +1,146 @@
+"""What `run` and `resume` share: the run itself with its progress, and the closing words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import anyio
+import click
+
+from batchsync.cli.connect import Connection
+from batchsync.cli.output import clean, counted, duration, number, print_json, say, summary_json
+from batchsync.cli.progress import Progress
+from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.views import TroubleView
+from batchsync.model.states import Shown
+from batchsync.planning.pricing import Price
+from batchsync.runner.options import RunOptions, Stopped
+from batchsync.runner.run import Run, Snapshot
+
+WHY = {
+    Stopped.SIGNAL: "stopped by a signal",
+    Stopped.UNTIL: "the time given with --until has come",
+    Stopped.MAX_DURATION: "--max-duration is over",
+    Stopped.MAX_CREDITS: "--max-credits would be passed by the next job",
+    Stopped.MAX_FAILURES: "--max-failures is reached",
+    Stopped.LIMIT: "--limit: only the first jobs were wanted",
+    Stopped.OUT_OF_CREDITS: "the account is out of credits",
+    Stopped.UNAUTHORIZED: "the vendor refused the key in mid-run",
+    Stopped.UNREACHABLE: "the vendor was out of reach for too long",
+    Stopped.DISK_FULL: "the disk is full",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """How much to say: `as_json` for scripts, `quiet` and `no_progress` for people; `again` resumes the run."""
+
+    as_json: bool
+    quiet: bool
+    no_progress: bool
+    again: str
+    price: Price | None = None
+
+
+def carry_out(
+    ledger: Ledger, connection: Connection, options: RunOptions, manifest_id: int | None, talk: Talk
+) -> int:
+    """Run, show how it goes, say what was done; returns the exit code."""
+
+    async def run() -> Snapshot:
+        vendor = connection.vendor()
+        try:
+            return await Run(
+                ledger,
+                vendor,
+                options,
+                manifest_id=manifest_id,
+                api_url=connection.api_url,
+                watch=progress.show,
+            )()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await vendor.aclose()
+
+    with Progress(enabled=not talk.no_progress, quiet=talk.quiet) as progress:
+        snapshot = anyio.run(run)
+        progress.show(snapshot)
+    if not talk.quiet:
+        _closing_words(ledger, snapshot, manifest_id, talk)
+    if talk.as_json:
+        stopped = snapshot.stopped.value if snapshot.stopped else None
+        print_json(
+            summary_json(
+                snapshot.run_id, ledger.location, stopped, snapshot.counts, snapshot.credits, snapshot.elapsed
+            )
+        )
+    return snapshot.exit_code
+
+
+def _closing_words(ledger: Ledger, snapshot: Snapshot, manifest_id: int | None, talk: Talk) -> None:
+    """The summary that a person reads in the morning and can forward."""
+    err = talk.as_json  # standard output is for the JSON alone
+    counts, total = snapshot.counts, sum(snapshot.counts.values())
+    complete = counts[Shown.COMPLETE]
+    mark = click.style("✓", fg="green") if complete == total else click.style("●", fg="yellow")
+    say(f"{mark} {number(complete)} of {counted(total, 'job')} complete in {duration(snapshot.elapsed)}", err=err)
+    others = [state for state in Shown if counts[state] and state is not Shown.COMPLETE]
+    if others:
+        say("  " + " · ".join(f"{state.value} {number(counts[state])}" for state in others), err=err)
+    say(f"  {credit_line(snapshot, talk.price)}", err=err)
+    folders = ledger.read(lambda v: v.output_dirs(manifest_id))
+    for folder in folders[:3]:
+        say(f"  Files in {clean(folder)}", err=err)
+    for trouble in ledger.read(lambda v: v.troubles(manifest_id)):
+        say(f"  {_trouble_line(trouble)}", err=err)
+    _what_next(snapshot, talk, err)
+
+
+def credit_line(snapshot: Snapshot, price: Price | None) -> str:
+    """`Credits: 1,240 net (estimated 1,300 · charged 1,240 · refunded 0)`, and money where a price is known."""
+    credits = snapshot.credits
+    text = (
+        f"Credits: {number(credits.net)} net (estimated {number(credits.estimated)} · "
+        f"charged {number(credits.charged)} · refunded {number(credits.refunded)})"
+    )
+    if credits.reserved:
+        text += f"; up to {number(credits.reserved)} more may be owed for jobs in flight or held"
+    if price is not None:
+        text += f" · {money(price.usd(credits.net))}"
+    return text
+
+
+def money(usd: Decimal) -> str:
+    """Dollars with two places."""
+    return f"${usd:,.2f}"
+
+
+def _trouble_line(trouble: TroubleView) -> str:
+    which = clean(trouble.first_id) + (f" and {number(trouble.jobs - 1)} more" if trouble.jobs > 1 else "")
+    return f"{trouble.state} ({clean(trouble.code)}): {which}: {clean(trouble.message)}"
+
+
+def _what_next(snapshot: Snapshot, talk: Talk, err: bool) -> None:
+    counts = snapshot.counts
+    if snapshot.stopped is not None:
+        say(f"  Stopped early: {WHY[snapshot.stopped]}. Go on with: {talk.again}", err=err)
+    if counts[Shown.HELD]:
+        say(
+            "  Held jobs may or may not exist at the vendor, and are never sent again on their own: look for the "
+            "token that `batchsync jobs --state held` gives, then use `batchsync resolve`.",
+            err=err,
+        )
+    if counts[Shown.FAILED] or counts[Shown.CANCELED]:
+        say(
+            "  Failed and canceled jobs: `batchsync show JOB` tells why, `batchsync retry JOB` puts one back.",
+            err=err,
+        )
+
+
+def ask_first(lines: Sequence[str]) -> bool:
+    """Show what a run would cost and ask; only where a person is at the terminal."""
+    for line in lines:
+        say(line, err=True)
+    return click.confirm("Go on?", default=False, err=True)
