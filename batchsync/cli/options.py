@@ -90,6 +90,14 @@ output_dir_option = option(
     type=click.Path(path_type=Path),
     help="Where finished videos go.",
 )
+format_option = option(
+    "--format",
+    "how",
+    type=click.Choice(["table", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="Of what is printed.",
+)
 price_option = option(
     "--price",
     metavar="PRICE",

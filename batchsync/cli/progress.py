@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from types import TracebackType
+from typing import Any
 
 from tqdm import tqdm
 
@@ -46,7 +47,7 @@ class Progress:
     """Shows snapshots of a run as they come. `show(snapshot)` is what the run calls."""
 
     def __init__(self, *, enabled: bool, quiet: bool) -> None:
-        self._bar: tqdm[None] | None = None
+        self._bar: tqdm[Any] | None = None
         self._use_bar = enabled and not quiet and sys.stderr.isatty()
         self._lines = enabled and not quiet and not self._use_bar
         self._next_line = FIRST_LINE_SECONDS
@@ -68,9 +69,8 @@ class Progress:
             self._bar.set_postfix_str(told(snapshot), refresh=True)
         elif self._lines and snapshot.elapsed >= self._next_line:
             self._next_line = snapshot.elapsed + LINE_SECONDS
-            self._log.info(
-                "%s of %s jobs ended · %s%s", number(done), number(total), told(snapshot), self._eta(snapshot)
-            )
+            line = f"{number(done)} of {number(total)} jobs ended · {told(snapshot)}{self._eta(snapshot)}"
+            self._log.info("%s", line)
 
     def _eta(self, snapshot: Snapshot) -> str:
         done, total = ended(snapshot), sum(snapshot.counts.values())

@@ -134,7 +134,7 @@ def _what_next(snapshot: Snapshot, talk: Talk, err: bool) -> None:
         )
     if counts[Shown.FAILED] or counts[Shown.CANCELED]:
         say(
-            "  Failed and canceled jobs: `batchsync show JOB` tells why, `batchsync retry JOB` puts one back.",
+            "  Failed or canceled: `batchsync show JOB` tells why, `batchsync retry JOB` puts one back.",
             err=err,
         )
 

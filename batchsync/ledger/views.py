@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, select
 
 from batchsync.errors import UnknownJob, UnknownManifest
+from batchsync.ledger.known import LedgerJobs
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.tables import (
     Balance,
@@ -28,9 +28,10 @@ from batchsync.ledger.tables import (
     Submission,
     Upload,
 )
-from batchsync.model.credits import MONEY_KINDS, Totals, totals
-from batchsync.model.job import KnownJob, MediaFacts
-from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Shown, State, shown
+from batchsync.ledger.usage import EntrySum, UsageJob, usage_entries, usage_jobs
+from batchsync.model.credits import Totals, totals
+from batchsync.model.job import MediaFacts
+from batchsync.model.states import UNFINISHED, Shown, State, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,35 +71,6 @@ class JobView:
     submitted_at: float | None
     finished_at: float | None
     row: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class UsageJob:
-    """A job in a report. `run_id` is the run that last submitted it, `tag` its value of the tag asked for."""
-
-    id: str
-    state: str
-    mode: str
-    manifest: str | None
-    run_id: str | None
-    tag: str | None
-    estimate: int
-    reserved: int
-    submitted_at: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class EntrySum:
-    """A credit entry in a report, with what its job is grouped by."""
-
-    job_id: str
-    mode: str
-    manifest: str | None
-    run_id: str | None
-    tag: str | None
-    kind: str
-    amount: int
-    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +115,14 @@ class Views:
         """The jobs of this ledger as the planner wants to know them."""
         return LedgerJobs(self.connection, output_dir)
 
+    def usage_jobs(self, tag: str | None, since: float | None, until: float | None) -> Iterator[UsageJob]:
+        """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""
+        return usage_jobs(self.connection, tag, since, until)
+
+    def usage_entries(self, tag: str | None, since: float | None, until: float | None) -> Iterator[EntrySum]:
+        """The entries that are money, between `since` and `until`."""
+        return usage_entries(self.connection, tag, since, until)
+
     # --- what the runner asks ---
 
     def manifest_number(self, path: str) -> int:
@@ -152,7 +132,7 @@ class Views:
         if number is None:
             raise UnknownManifest(
                 f"no manifest was run from {absolute} with this ledger",
-                hint="`batchsync report --by manifest` lists them",
+                hint="`batchsync report --by manifest` lists those that were",
             )
         return number
 
@@ -266,60 +246,6 @@ class Views:
         here = and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
         return query.join(ManifestEntry, here)
 
-    # --- what a report adds up ---
-
-    def usage_jobs(self, tag: str | None, since: float | None, until: float | None) -> Iterator[UsageJob]:
-        """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""
-        last = select(func.max(Submission.id)).where(Submission.job_seq == Job.seq).scalar_subquery()
-        query = (
-            select(
-                Job.id,
-                Job.state,
-                Job.generation_mode.label("mode"),
-                Manifest.path.label("manifest"),
-                Submission.run_id,
-                JobTag.value.label("tag"),
-                Job.estimate,
-                Job.reserved,
-                Job.submitted_at,
-            )
-            .outerjoin(Manifest, Manifest.id == Job.manifest_id)
-            .outerjoin(Submission, Submission.id == last)
-            .outerjoin(JobTag, and_(JobTag.job_seq == Job.seq, JobTag.key == (tag or "")))
-            .order_by(Job.seq)
-        )
-        if since is not None:
-            query = query.where(Job.submitted_at >= since)
-        if until is not None:
-            query = query.where(Job.submitted_at < until)
-        for row in self.connection.execute(query):
-            yield UsageJob(**row._mapping)
-
-    def usage_entries(self, tag: str | None, since: float | None, until: float | None) -> Iterator[EntrySum]:
-        """The entries that are money, between `since` and `until`."""
-        query = (
-            select(
-                Job.id.label("job_id"),
-                Job.generation_mode.label("mode"),
-                Manifest.path.label("manifest"),
-                CreditEntry.run_id,
-                JobTag.value.label("tag"),
-                CreditEntry.kind,
-                CreditEntry.amount,
-                CreditEntry.at,
-            )
-            .join(Job, Job.seq == CreditEntry.job_seq)
-            .outerjoin(Manifest, Manifest.id == Job.manifest_id)
-            .outerjoin(JobTag, and_(JobTag.job_seq == Job.seq, JobTag.key == (tag or "")))
-            .where(CreditEntry.kind.in_([kind.value for kind in MONEY_KINDS]))
-        )
-        if since is not None:
-            query = query.where(CreditEntry.at >= since)
-        if until is not None:
-            query = query.where(CreditEntry.at < until)
-        for row in self.connection.execute(query):
-            yield EntrySum(**row._mapping)
-
     # --- rows and histories ---
 
     def jobs(self, wanted: JobFilter = JobFilter()) -> list[JobView]:
@@ -431,55 +357,3 @@ class Views:
     def vendor(self) -> str | None:
         """Which vendor the ledger belongs to: `live`, `sandbox`, or None while nobody has said."""
         return self.connection.execute(select(Info.value).where(Info.name == "vendor")).scalar()
-
-
-class LedgerJobs:
-    """The ledger's jobs for the planner (its KnownJobs)."""
-
-    def __init__(self, connection: Connection, output_dir: str) -> None:
-        self._connection = connection
-        self._output_dir = output_dir
-
-    def by_id(self, ids: Collection[str]) -> Mapping[str, KnownJob]:
-        """Known jobs by id."""
-        return {job.id: job for batch in chunks(ids) for job in self._known(Job.id.in_(batch))}
-
-    def by_ask(self, asks: Collection[str]) -> Mapping[str, Sequence[KnownJob]]:
-        """Known jobs by what they ask for."""
-        found: dict[str, list[KnownJob]] = {}
-        for batch in chunks(asks):
-            for job in self._known(Job.ask.in_(batch)):
-                found.setdefault(job.ask, []).append(job)
-        return found
-
-    def tokens(self) -> AbstractSet[str]:
-        """Every token that is taken."""
-        return set(self._connection.execute(select(Job.token)).scalars())
-
-    def outputs(self, paths: Collection[str]) -> Mapping[str, str]:
-        """Which job owns an output path under the output directory."""
-        found: dict[str, str] = {}
-        for batch in chunks(paths):
-            rows = self._connection.execute(
-                select(Job.output, Job.id).where(Job.output.in_(batch), Job.output_dir == self._output_dir)
-            )
-            found.update((row.output, row.id) for row in rows)
-        return found
-
-    def _known(self, condition: Any) -> list[KnownJob]:
-        columns = (Job.id, Job.auto_id, Job.ask, Job.token, Job.state, Job.output, Job.net)
-        query = select(*columns, Manifest.path.label("manifest")).outerjoin(Manifest, Manifest.id == Job.manifest_id)
-        return [
-            KnownJob(
-                id=row.id,
-                auto_id=row.auto_id,
-                ask=row.ask,
-                token=row.token,
-                state=State(row.state),
-                manifest=row.manifest,
-                output=row.output,
-                net=row.net,
-                not_submitted=State(row.state) in NOT_SUBMITTED,
-            )
-            for row in self._connection.execute(query.where(condition))
-        ]

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from batchsync.errors import SettingError
-from batchsync.ledger.views import EntrySum, UsageJob, Views
+from batchsync.ledger.usage import EntrySum, UsageJob
+from batchsync.ledger.views import Views
 from batchsync.model.credits import EntryKind
 from batchsync.model.states import State
 

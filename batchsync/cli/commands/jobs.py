@@ -18,18 +18,11 @@ RESULT_COLUMNS = ("state", "project_id", "output_file", "credits", "attempts", "
 
 @click.command("jobs", short_help="a row per job")
 @o.ledger_option
-@click.option("--state", "states", multiple=True, type=click.Choice([s.value for s in Shown]), help="Repeatable.")
+@o.option("--state", "states", multiple=True, type=click.Choice([s.value for s in Shown]), help="Repeatable.")
 @o.option("--manifest", metavar="FILE", help="Only the jobs of this manifest.")
-@click.option("--tag", "tags", multiple=True, metavar="K=V", help="Only jobs with this tag. Repeatable.")
+@o.option("--tag", "tags", multiple=True, metavar="K=V", help="Only jobs with this tag. Repeatable.")
 @o.option("--limit", type=o.COUNT, help="The first N only.")
-@o.option(
-    "--format",
-    "how",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="Of the list.",
-)
+@o.format_option
 def command(
     ledger: str, states: tuple[str, ...], manifest: str | None, tags: tuple[str, ...], limit: int | None, how: str
 ) -> int:
@@ -41,11 +34,8 @@ def command(
     """
     wanted = dict(_tag(text) for text in tags)
     with Ledger(ledger) as book:
-        found = book.read(
-            lambda v: v.jobs(
-                JobFilter(states, v.manifest_number(manifest) if manifest else None, wanted, limit=limit)
-            )
-        )
+        manifest_id = book.read(lambda v: v.manifest_number(manifest)) if manifest else None
+        found = book.read(lambda v: v.jobs(JobFilter(states, manifest_id, wanted, limit)))
     if how == "json":
         print_json([as_json(job) for job in found])
     elif how == "csv":

@@ -30,14 +30,7 @@ FIELDS = ("jobs", "complete", "failed", "held", "estimated", "charged", "refunde
 )
 @o.option("--since", metavar="DATE", help="From this day on (YYYY-MM-DD, UTC).")
 @o.option("--until", metavar="DATE", help="Before this day (YYYY-MM-DD, UTC).")
-@o.option(
-    "--format",
-    "how",
-    type=click.Choice(["table", "csv", "json"]),
-    default="table",
-    show_default=True,
-    help="Of the report.",
-)
+@o.format_option
 @o.option("--output", "-o", "file", type=click.Path(path_type=Path), help="Write it into this file.")
 @o.price_option
 def command(
@@ -103,6 +96,5 @@ def _json(report: Report, price: Price | None) -> str:
         return dict(zip(FIELDS, _values(usage), strict=True)) | {"usd": usd}
 
     groups = [{"key": usage.key} | fields(usage) for usage in report.groups]
-    return json.dumps(
-        {"by": report.by, "totals": fields(report.totals), "groups": groups}, indent=2, ensure_ascii=False
-    )
+    whole = {"by": report.by, "totals": fields(report.totals), "groups": groups}
+    return json.dumps(whole, indent=2, ensure_ascii=False)

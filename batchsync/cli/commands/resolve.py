@@ -14,9 +14,9 @@ from batchsync.vendor.wire import is_project_id
 @click.command("resolve", short_help="settle a held job")
 @click.argument("job")
 @o.ledger_option
-@click.option("--project", metavar="ID", help="It was created, as this project.")
-@click.option("--not-created", is_flag=True, help="It was not created, and may be sent again.")
-@click.option("--abandon", is_flag=True, help="Give it up; what it may have cost stays unknown.")
+@o.option("--project", metavar="ID", help="It was created, as this project.")
+@o.option("--not-created", is_flag=True, help="It was not created, and may be sent again.")
+@o.option("--abandon", is_flag=True, help="Give it up; what it may have cost stays unknown.")
 def command(job: str, ledger: str, project: str | None, not_created: bool, abandon: bool) -> int:
     """Settle a held JOB: nobody could know whether its last submission created a project.
 

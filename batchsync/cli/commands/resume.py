@@ -32,6 +32,7 @@ from batchsync.runner.options import RunOptions
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     ledger: str,
     output_dir: Path,
     sandbox: bool,

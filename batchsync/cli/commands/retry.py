@@ -15,7 +15,7 @@ from batchsync.model.states import Event, Shown
 @click.command("retry", short_help="put failed or canceled jobs back")
 @click.argument("jobs", nargs=-1)
 @o.ledger_option
-@click.option("--failed", is_flag=True, help="All failed and canceled jobs.")
+@o.option("--failed", is_flag=True, help="All failed and canceled jobs.")
 def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
     """Put failed or canceled JOBs back, for the next `run` or `resume`.
 

@@ -26,7 +26,7 @@ from batchsync.sandbox.serve import serve_forever
 )
 @o.option("--render-time", type=o.Duration(), default="1.5s", show_default=True, help="The median time of a render.")
 @o.option("--seed", type=int, default=0, show_default=True, help="Of everything random.")
-@click.option("--fault", "faults", multiple=True, metavar="FAULT", help="A fault to order; see below. Repeatable.")
+@o.option("--fault", "faults", multiple=True, metavar="FAULT", help="A fault to order; see below. Repeatable.")
 def command(
     port: int, state_dir: Path | None, credits: int, tier: str, render_time: float, seed: int, faults: tuple[str, ...]
 ) -> int:
