@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, and_, select
 
 from batchsync.ledger.tables import CreditEntry, Job, JobTag, Manifest, Submission
 from batchsync.model.credits import MONEY_KINDS
@@ -44,7 +44,6 @@ def usage_jobs(
     connection: Connection, tag: str | None, since: float | None, until: float | None
 ) -> Iterator[UsageJob]:
     """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""
-    last = select(func.max(Submission.id)).where(Submission.job_seq == Job.seq).scalar_subquery()
     query = (
         select(
             Job.id,
@@ -58,7 +57,7 @@ def usage_jobs(
             Job.submitted_at,
         )
         .outerjoin(Manifest, Manifest.id == Job.manifest_id)
-        .outerjoin(Submission, Submission.id == last)
+        .outerjoin(Submission, and_(Submission.job_seq == Job.seq, Submission.number == Job.submissions))
         .outerjoin(JobTag, and_(JobTag.job_seq == Job.seq, JobTag.key == (tag or "")))
         .order_by(Job.seq)
     )

@@ -1,0 +1,191 @@
+"""HTTP clients for the API, the paid request and the storage; which addresses are allowed; bounded answers."""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import ssl
+from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+import httpx
+
+from batchsync import __version__
+from batchsync.errors import SettingError
+from batchsync.vendor.wire import Answer
+
+LARGEST_ANSWER = 4 * 1024 * 1024
+_HEADERS = {"User-Agent": f"batchsync/{__version__}", "Accept-Encoding": "identity"}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds. `read`, `paid_read` and `stall` are the longest silence; `whole` bounds an API request altogether.
+
+    `stored` is the longest silence after the last byte of an upload was handed to the system: what still
+    stands in its buffers is on its way then.
+    """
+
+    connect: float = 10.0
+    read: float = 30.0
+    paid_read: float = 45.0
+    whole: float = 90.0
+    stall: float = 60.0
+    stored: float = 180.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+# --- Addresses ----------------------------------------------------------------------------------------------
+
+
+def safe_url(text: str) -> httpx.URL:
+    """`text` as a URL that may be talked to: https, or http to this machine's loopback; nobody's password in it.
+
+    Raises ValueError with words that quote nothing of it, since a query may be a signature.
+    """
+    try:
+        url = httpx.URL(text)
+        labels = url.raw_host.decode("ascii").removesuffix(".").split(".")
+    except (httpx.InvalidURL, ValueError):
+        raise ValueError("is not a web address") from None
+    if url.scheme not in ("https", "http"):
+        raise ValueError("does not begin with https://")
+    if not all(0 < len(label) < 64 for label in labels) or not 0 < (443 if url.port is None else url.port) < 65536:
+        raise ValueError("has no usable host or port")
+    if url.userinfo:
+        raise ValueError("has a user name or password in it")
+    if url.scheme == "http" and not _is_loopback(url.host):
+        raise ValueError("is not encrypted: http:// is for this machine's own addresses only, use https://")
+    return url
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check_api_url(text: str) -> str:
+    """The API's address, without a slash at its end. Raises SettingError."""
+    try:
+        url = safe_url(text.strip())
+        if url.query or url.fragment or "?" in text or "#" in text:
+            raise ValueError("has a query or fragment")
+    except ValueError as error:
+        raise SettingError(f"The API address {error}", hint="the vendor's is https://api.magichour.ai") from None
+    return str(url).rstrip("/")
+
+
+def check_key(text: str) -> str:
+    """The API key, without the blanks around it. Raises SettingError, and never quotes it."""
+    key = text.strip()
+    if not key:
+        raise SettingError("The API key is empty", hint="set MAGIC_HOUR_API_KEY, or name a file with --api-key-file")
+    if not all("!" <= char <= "~" for char in key):
+        raise SettingError(
+            "The API key has a blank, a control character or a letter that isn't ASCII in it",
+            hint="copy it again from the vendor's Developer Hub: the key alone, on one line",
+        )
+    return key
+
+
+# --- Clients ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Clients:
+    """`api` and `paid` carry the key and go to the API only; `storage` has none and goes anywhere."""
+
+    api: httpx.AsyncClient
+    paid: httpx.AsyncClient
+    storage: httpx.AsyncClient
+
+    async def aclose(self) -> None:
+        for client in (self.api, self.paid, self.storage):
+            await client.aclose()
+
+
+def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
+    """The three clients, which share one set of certificates. Raises SettingError for an unusable environment.
+
+    The environment's proxies and certificates (HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR)
+    are honoured. A .netrc is not: httpx reads it only where it is told to.
+    """
+    _hush()
+    try:
+        tls = httpx.create_ssl_context()
+    except OSError:
+        raise SettingError("The certificates in SSL_CERT_FILE or SSL_CERT_DIR can't be read") from None
+    keyed = {**_HEADERS, "Accept": "application/json", "Authorization": f"Bearer {key}"}
+    read, paid, stall = (
+        httpx.Timeout(silence, connect=timeouts.connect)
+        for silence in (timeouts.read, timeouts.paid_read, timeouts.stall)
+    )
+    # Short-lived idle connections: many servers close theirs after 5 s, and a request that meets that is lost.
+    reuse = httpx.Limits(keepalive_expiry=3.0)
+    # The paid request has a fresh connection each time: a cut of a stale one looks like a lost answer.
+    once = httpx.Limits(max_keepalive_connections=0, keepalive_expiry=0.0)
+    try:
+        return Clients(
+            api=_client(tls, keyed, read, reuse, api_url),
+            paid=_client(tls, {**keyed, "Connection": "close"}, paid, once, api_url),
+            storage=_client(tls, _HEADERS, stall, reuse),
+        )
+    except (ImportError, ValueError, httpx.InvalidURL):
+        # An ImportError is a SOCKS proxy without the library for it.
+        raise SettingError(
+            "The proxy in HTTPS_PROXY or ALL_PROXY can't be used",
+            hint="name an http:// or https:// proxy, or unset it",
+        ) from None
+
+
+def _client(
+    tls: ssl.SSLContext, headers: dict[str, str], timeout: httpx.Timeout, limits: httpx.Limits, base_url: str = ""
+) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=base_url,
+        headers=headers,
+        timeout=timeout,
+        limits=limits,
+        follow_redirects=False,
+        verify=tls,
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+        # Plain http goes to loopback only, so never to a proxy: that would show it the key.
+        mounts={"http://": None},
+    )
+
+
+def _hush() -> None:
+    """httpx logs whole URLs at INFO, and httpcore headers at DEBUG: signatures and keys must not get there."""
+    for name in ("httpx", "httpcore"):
+        logger = logging.getLogger(name)
+        logger.setLevel(max(logger.level, logging.WARNING))
+
+
+# --- Answers ------------------------------------------------------------------------------------------------
+
+
+def is_encoded(response: httpx.Response) -> bool:
+    """Whether the body is compressed, which is never asked for: a small one could unpack to anything."""
+    return response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
+
+
+async def receive(response: httpx.Response, *, hide: str) -> Answer:
+    """Read an answer to its end, but no further than a bound. Raises what httpx raises."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def faulty(fault: str) -> Answer:
+        return Answer(response.status_code, headers, b"", hide, fault)
+
+    if is_encoded(response):
+        return faulty("encoded")
+    body = bytearray()
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            return faulty("too_large")
+    return Answer(response.status_code, headers, bytes(body), hide)

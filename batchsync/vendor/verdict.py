@@ -1,0 +1,223 @@
+"""What a failed or odd answer means: the one place that decides it. Pure; two tables, statuses and exceptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+
+import anyio
+import httpx
+
+from batchsync.model.backoff import LONGEST_RETRY_AFTER
+from batchsync.vendor import wire
+from batchsync.vendor.port import Created, Next, NotCreated, Submitted, Trouble, Unknown
+
+# The vendor asks for 30–60 s after a 502 before a submission is sent again; its own Retry-After goes before that.
+BAD_GATEWAY_SECONDS = 30.0
+
+# --- By status ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a status without a usable answer means: for a submission (None: unknown), other API calls, storage."""
+
+    code: str
+    submission: Next | None
+    api: Next
+    storage: Next
+
+
+STATUSES: dict[int, Rule] = {
+    400: Rule("invalid_request", Next.REFUSED, Next.REFUSED, Next.GONE),  # some storages say 400 to an expired URL
+    401: Rule("unauthorized", Next.FATAL, Next.FATAL, Next.GONE),
+    402: Rule("insufficient_credits", Next.BROKE, Next.BROKE, Next.REFUSED),
+    403: Rule("forbidden", Next.REFUSED, Next.REFUSED, Next.GONE),
+    404: Rule("not_found", Next.REFUSED, Next.GONE, Next.GONE),
+    408: Rule("http_408", None, Next.AGAIN, Next.AGAIN),
+    410: Rule("gone", None, Next.GONE, Next.GONE),
+    413: Rule("too_large", None, Next.REFUSED, Next.REFUSED),
+    416: Rule("range_not_satisfiable", None, Next.REFUSED, Next.GONE),
+    422: Rule("unprocessable_entity", Next.REFUSED, Next.REFUSED, Next.REFUSED),
+    425: Rule("http_425", None, Next.AGAIN, Next.AGAIN),
+    429: Rule("rate_limited", Next.PACED, Next.PACED, Next.AGAIN),
+    500: Rule("http_500", Next.AGAIN, Next.AGAIN, Next.AGAIN),
+    502: Rule("http_502", Next.AGAIN, Next.AGAIN, Next.AGAIN),
+    503: Rule("http_503", Next.AGAIN, Next.AGAIN, Next.AGAIN),
+}
+
+
+def _rule(status: int) -> Rule:
+    """The row of `status`; those without one are unknown for a submission."""
+    if status in STATUSES:
+        return STATUSES[status]
+    if status >= 500:
+        rest = Next.AGAIN
+    elif status >= 400:
+        rest = Next.REFUSED
+    else:
+        rest = Next.GARBAGE
+    return Rule(f"http_{status}", None, rest, rest)
+
+
+def submission(answer: wire.Answer, now: float) -> Submitted:
+    """What an answer to `POST /v1/lip-sync` means. `now` in epoch seconds, for a Retry-After that is a date."""
+    try:
+        receipt = wire.receipt(answer)
+    except wire.Unreadable as fault:
+        return Unknown("garbage", _unknown(f"The vendor's answer can't be read: {fault.words}"), answer.status)
+    if receipt is not None:
+        return Created(receipt.project_id, receipt.credits, answer.status)
+    rule = _rule(answer.status)
+    if rule.submission is None:
+        code = "garbage" if answer.ok else f"http_{answer.status}"
+        return Unknown(code, _unknown(f"{_answered('vendor', answer.status)} without a project id"), answer.status)
+    trouble = _trouble(rule, rule.submission, answer, now)
+    if answer.status == HTTPStatus.BAD_GATEWAY and trouble.retry_after is None:
+        trouble = Trouble(trouble.next, trouble.code, trouble.message, BAD_GATEWAY_SECONDS, trouble.status)
+    return NotCreated(trouble)
+
+
+def failure(answer: wire.Answer, now: float) -> Trouble:
+    """What an answer without success to any other API request means."""
+    rule = _rule(answer.status)
+    return _trouble(rule, rule.api, answer, now)
+
+
+def storage_failure(status: int, headers: Mapping[str, str], now: float) -> Trouble:
+    """What a status of the storage means. Its words aren't quoted: they may hold the signature of the URL."""
+    rule = _rule(status)
+    return Trouble(rule.storage, rule.code, _answered("storage", status), retry_after(headers, now), status)
+
+
+def unreadable(fault: wire.Unreadable, status: int | None = None) -> Trouble:
+    """What an answer that can't be used means, for all but a submission."""
+    return Trouble(Next.GARBAGE, fault.code, f"The vendor's answer can't be used: {fault.words}", status=status)
+
+
+def _trouble(rule: Rule, step: Next, answer: wire.Answer, now: float) -> Trouble:
+    said = wire.said(answer)
+    code = rule.code
+    if step is Next.BROKE and said.code not in (None, "insufficient_credits"):
+        step = Next.REFUSED  # not the credits but the plan: of this job alone
+    if step is Next.REFUSED and said.code:
+        code = said.code
+    message = _answered("vendor", answer.status) + (f": {said.message}" if said.message else "")
+    return Trouble(step, code, wire.clean(message), retry_after(answer.headers, now), answer.status)
+
+
+def _answered(who: str, status: int) -> str:
+    try:
+        phrase = f" ({HTTPStatus(status).phrase})"
+    except ValueError:
+        phrase = ""
+    return f"The {who} answered {status}{phrase}"
+
+
+def _unknown(what: str) -> str:
+    return f"{what}; whether a project was made can't be known"
+
+
+# --- By exception -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """How a request broke. `unsent`: it is certain that nothing of it reached the vendor.
+
+    `quotable`: the exception's own text is about the network only, and helps.
+    """
+
+    next: Next
+    code: str
+    message: str
+    unsent: bool = False
+    quotable: bool = False
+
+
+_CUT = Break(Next.AGAIN, "cut", "The connection was cut before the whole answer was here")
+_STALLED = Break(Next.AGAIN, "read_timeout", "No answer came in time")
+_BAD_URL = Break(Next.GARBAGE, "bad_url", "The address can't be used", unsent=True)
+_ODD = Break(Next.GARBAGE, "garbage", "The answer breaks the rules of HTTP")
+_OTHER = Break(Next.AGAIN, "cut", "The request broke off")
+
+# By the exact class: a new subclass of any of these must be looked at before it may count as unsent.
+EXCEPTIONS: dict[type[Exception], Break] = {
+    # A proxy refuses before the tunnel to the vendor exists, so nothing has gone through it.
+    httpx.ProxyError: Break(Next.AGAIN, "proxy", "The proxy refused the connection", unsent=True, quotable=True),
+    httpx.ConnectError: Break(Next.AGAIN, "unreachable", "No connection could be made", unsent=True, quotable=True),
+    httpx.ConnectTimeout: Break(Next.AGAIN, "unreachable", "No connection could be made in time", unsent=True),
+    httpx.PoolTimeout: Break(Next.AGAIN, "busy", "No connection became free in time", unsent=True),
+    httpx.UnsupportedProtocol: _BAD_URL,
+    httpx.InvalidURL: _BAD_URL,
+    httpx.ReadTimeout: _STALLED,
+    TimeoutError: _STALLED,
+    httpx.WriteTimeout: Break(Next.AGAIN, "write_timeout", "The request could not be sent in time"),
+    httpx.ReadError: _CUT,
+    httpx.WriteError: _CUT,
+    httpx.CloseError: _CUT,
+    httpx.RemoteProtocolError: _CUT,
+    httpx.DecodingError: _ODD,
+    httpx.TooManyRedirects: _ODD,
+    # Today it is raised before anything is written; no documentation promises that, so it isn't `unsent`.
+    httpx.LocalProtocolError: Break(Next.GARBAGE, "bad_request", "The request could not be put into HTTP"),
+}
+
+# What the network can do to a request. Anything else is a fault of this program and isn't caught.
+NETWORK: tuple[type[Exception], ...] = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    OSError,  # with TimeoutError, and ssl.SSLError, which httpx lets through while it reads
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+)
+
+
+def submission_failed(error: Exception) -> Submitted:
+    """What an exception during `POST /v1/lip-sync` means."""
+    broke = EXCEPTIONS.get(type(error))
+    if broke is not None and broke.unsent:
+        step = Next.AGAIN if broke.next is Next.AGAIN else Next.REFUSED
+        return NotCreated(Trouble(step, broke.code, _told(broke, error)))
+    if broke is None:
+        code = "cut" if isinstance(error, NETWORK) else "unexpected"
+        return Unknown(code, _unknown(f"The request broke off ({type(error).__name__})"))
+    return Unknown(broke.code, _unknown(broke.message))
+
+
+def failed(error: Exception) -> Trouble:
+    """What an exception during any other request means."""
+    broke = EXCEPTIONS.get(type(error), _OTHER)
+    return Trouble(broke.next, broke.code, _told(broke, error))
+
+
+def _told(broke: Break, error: Exception) -> str:
+    detail = wire.clean(str(error), limit=200) if broke.quotable else ""
+    return f"{broke.message}: {detail}" if detail else broke.message
+
+
+# --- When ---------------------------------------------------------------------------------------------------
+
+_SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds to wait by `Retry-After` (seconds or a date), never negative, a quarter of an hour at most.
+
+    None where there is none or it can't be read; 0 for a date that has passed.
+    """
+    text = headers.get("retry-after", "").strip()
+    if _SECONDS.fullmatch(text):
+        wait = float(text)
+    else:
+        try:
+            when = parsedate_to_datetime(text)
+            wait = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+    return min(max(wait, 0.0), LONGEST_RETRY_AFTER)

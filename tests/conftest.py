@@ -1,0 +1,49 @@
+"""What every test may use: a sandbox over real sockets, and the program as a real process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from program import Program
+
+from batchsync.sandbox.config import SandboxConfig
+from batchsync.sandbox.faults import Fault
+from batchsync.sandbox.serve import Sandbox
+
+FAST = {"queue_seconds": 0.05, "render_seconds": 0.2}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def start_sandbox() -> Iterator[Callable[..., Sandbox]]:
+    """Start sandboxes with quick renders: `start_sandbox("submit:cut_after:times=1", fps=25)`."""
+    running: list[Sandbox] = []
+
+    def start(*faults: str, **settings: object) -> Sandbox:
+        config = SandboxConfig(**{**FAST, **settings})  # type: ignore[arg-type]
+        sandbox = Sandbox(config, faults=[Fault.parse(text) for text in faults])
+        running.append(sandbox)
+        return sandbox
+
+    yield start
+    for sandbox in running:
+        sandbox.close()
+
+
+@pytest.fixture
+def sandbox(start_sandbox: Callable[..., Sandbox]) -> Sandbox:
+    return start_sandbox()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """The program in an empty folder of its own; what it has started is ended with the test."""
+    started = Program(tmp_path)
+    yield started
+    started.end()
