@@ -41,7 +41,8 @@ AUDIO_EXTENSIONS = frozenset(
 # What an `output` template may name, in braces; and the names that Windows can't give to a file.
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 OUTPUT_FIELDS = ("id", "name", "tag.<key>", "video.stem", "audio.stem", "generation_mode")
-RESERVED_NAMES = frozenset({"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in "123456789")})
+_PORTS = (f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10))
+RESERVED_NAMES = frozenset({"con", "prn", "aux", "nul", *_PORTS})
 
 
 @dataclass(frozen=True, slots=True)

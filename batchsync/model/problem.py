@@ -37,4 +37,4 @@ class Problem:
         column = f" {self.column}" if self.column else ""
         value = f" {self.value!r}" if self.value is not None else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.place}:{column}{value}: {self.message}{hint}"
+        return f"{self.place}:{column}{value}{':' if column or value else ''} {self.message}{hint}"
