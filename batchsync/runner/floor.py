@@ -24,6 +24,7 @@ log = logging.getLogger("batchsync.run")
 LEASE_SECONDS = 60.0
 MOST_STRIKES = 5  # failures that are the job's own, in a row, before it is given up
 OUTAGE_STREAK = 3  # failures of the vendor's, of any request, in a row, before all requests wait
+LONGEST_PAUSE_SECONDS = 30.0  # between two tries to reach a vendor that is out of reach
 REFUSED_LOOKS = 3  # looks in a row that the vendor refused the key for, before a run can't go on
 
 T = TypeVar("T")
@@ -31,9 +32,10 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Outage:
-    """How the vendor's API has answered lately: failures in a row, and since when (monotonic seconds)."""
+    """How the vendor's API has answered lately: failures in a row, pauses made, since when (monotonic seconds)."""
 
     streak: int = 0
+    pauses: int = 0
     since: float | None = None
     message: str = ""
 
@@ -116,9 +118,11 @@ class Floor:
             self.outage.streak += 1
             self.outage.since = self.outage.since or self.clock.monotonic()
             self.outage.message = trouble.message
-            if self.outage.streak >= OUTAGE_STREAK:
-                tries = self.outage.streak - OUTAGE_STREAK + 1
-                self.pacer.pause(backoff.delay(tries, random.random()))  # noqa: S311
+            # Requests that were under way when a pause began fail with it, and say nothing new.
+            if self.outage.streak >= OUTAGE_STREAK and not self.pacer.paused_for:
+                self.outage.pauses += 1
+                pause = backoff.delay(self.outage.pauses, random.random())  # noqa: S311
+                self.pacer.pause(min(pause, LONGEST_PAUSE_SECONDS))
             return
         if trouble is not None and trouble.next is Next.PACED:
             self.pacer.limited(trouble.retry_after)

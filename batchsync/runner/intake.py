@@ -57,9 +57,11 @@ def prepare(
 
     facts, errors = gather(paths, remembered, on_progress)
     if ledger:
-        planned = ledger.read(lambda v: plan(manifest.specs, facts, dict(errors), v.known_jobs(outputs)))
+        planned = ledger.read(
+            lambda v: plan(manifest.specs, facts, dict(errors), v.known_jobs(outputs), manifest=manifest.path)
+        )
     else:
-        planned = plan(manifest.specs, facts, dict(errors), NothingKnown())
+        planned = plan(manifest.specs, facts, dict(errors), NothingKnown(), manifest=manifest.path)
     problems = (*manifest.problems, *planned.problems)
     problems += tuple(in_the_way(planned, outputs, ledger))
     planned = replace(planned, problems=problems)

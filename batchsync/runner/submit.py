@@ -94,8 +94,8 @@ class Submissions:
             except DiskFull:
                 if isinstance(outcome, Created):
                     log.error(
-                        "job %s was created as project %s, and the ledger has no room to note it: once there is room, "
-                        "`batchsync resolve %s --project %s`",
+                        "job %s was created as project %s, and the ledger has no room to note it: "
+                        "once there is room, `batchsync resolve %s --project %s`",
                         *(intent.job.id, outcome.project_id, intent.job.id, outcome.project_id),
                     )
                 raise

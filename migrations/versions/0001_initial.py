@@ -94,7 +94,8 @@ def upgrade() -> None:
         sa.Column("strikes", sa.BigInteger(), nullable=False),
         sa.Column("failing_since", sa.Float(precision=53), nullable=True),
         sa.CheckConstraint(
-            "state IN ('planned', 'uploaded', 'submitting', 'held', 'rendering', 'rendered', 'complete', 'failed', 'canceled')",
+            "state IN ('planned', 'uploaded', 'submitting', 'held', 'rendering', 'rendered', "
+            "'complete', 'failed', 'canceled')",
             name=op.f("ck_jobs_state"),
         ),
         sa.ForeignKeyConstraint(["manifest_id"], ["manifests.id"], name=op.f("fk_jobs_manifest_id_manifests")),

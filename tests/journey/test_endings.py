@@ -231,7 +231,7 @@ def test_an_unreachable_vendor(program: Program) -> None:
 
 
 def test_an_outage_in_mid_run_is_waited_out(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("any:status:503:after=12:times=8")
+    sandbox = start_sandbox("any:status:503:after=12:times=5")
     program.api_url = sandbox.api_url
     done = program("run", program.manifest(8), "--json")
 

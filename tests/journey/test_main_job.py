@@ -143,7 +143,7 @@ def test_show_status_and_report_agree_with_the_account(program: Program, sandbox
         assert sum(group["net"] for group in report["groups"]) == spent
         assert sum(group["jobs"] for group in report["groups"]) == 5
     shown = program("show", "job-000", "--json").json
-    assert [event["event"] for event in shown["events"]][0] == "added"
+    assert shown["events"][0]["event"] == "added"
     assert shown["events"][-1]["to_state"] == "complete"
     assert sum(e["amount"] for e in shown["credits"] if e["kind"] in ("charge", "settle", "refund")) == next(
         project["credits_charged"] for project in state["projects"] if project["id"] == shown["project_id"]

@@ -1,0 +1,92 @@
+"""Docs can't lie: what they name exists, and what is generated from code is up to date."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from batchsync.cli.main import COMMANDS, cli
+from batchsync.model.states import TRANSITIONS, State
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
+
+
+def commands() -> dict[str, click.Command]:
+    """Every command by the words it is called with."""
+    found: dict[str, click.Command] = {}
+    context = click.Context(cli)
+    for name in COMMANDS:
+        command = cli.get_command(context, name)
+        assert command is not None
+        inner = command.commands if isinstance(command, click.Group) else {}
+        found |= {f"{name} {sub}": leaf for sub, leaf in inner.items()} or {name: command}
+    return found
+
+
+def test_every_command_is_in_the_readme_and_every_one_there_exists() -> None:
+    listed = re.findall(r"^\| `batchsync ([a-z ]+?)(?: [\[A-Z].*?)?` \|", README, re.M)
+    assert sorted(listed) == sorted(commands())
+
+
+def test_every_option_that_a_doc_names_exists() -> None:
+    options = {name for command in commands().values() for param in command.params for name in param.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README))
+    assert named - options <= {"--help"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name: str) -> None:
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    assert command.help
+    assert command.short_help
+
+
+def test_the_diagram_of_the_states_is_the_table() -> None:
+    lines = ["stateDiagram-v2", "    [*] --> planned: added"]
+    lines += [
+        f"    {source.value} --> {(rule.to or source).value}: {event.value}"
+        for event, rule in TRANSITIONS.items()
+        for source in sorted(rule.sources, key=list(State).index)
+        if rule.to is not source
+    ]
+    found = re.search(r"```mermaid\n(.*?)\n```", CONTRIBUTING, re.S)
+    assert found
+    assert found[1] == "\n".join(lines), "\n" + "\n".join(lines)
+
+
+def test_every_room_is_on_the_map() -> None:
+    rooms = {path.name for path in (ROOT / "batchsync").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert rooms == set(re.findall(r"^\| `batchsync/(\w+)/` \|", CONTRIBUTING, re.M))
+
+
+def test_every_module_says_in_its_first_line_what_it_is_for() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for folder in ("batchsync", "tests", "migrations")
+        for path in (ROOT / folder).rglob("*.py")
+        if not path.read_text().startswith('"""')
+    ]
+    assert silent == []
+
+
+def test_no_module_is_crowded() -> None:
+    crowded = [
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "batchsync").rglob("*.py")
+        if len(path.read_text().splitlines()) > 400
+    ]
+    assert crowded == []
+
+
+def test_the_top_level_is_tidy() -> None:
+    card = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"}
+    card |= {"batchsync", "manifests", "tests", "migrations"}
+    built = {"build", "dist", "outputs"}
+    here = {path.name for path in ROOT.iterdir() if not path.name.startswith(".") and path.suffix not in (".db",)}
+    assert here - built - {name for name in here if ".db" in name} == card
