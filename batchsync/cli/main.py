@@ -58,8 +58,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     try:
         code: Any = cli.main(args, prog_name="batchsync", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Aborted: nothing was started.", err=True)
-        sys.exit(2)
+        click.echo("Interrupted before anything was sent; nothing was charged.", err=True)
+        sys.exit(3)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

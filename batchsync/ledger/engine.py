@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,15 @@ def create_private(path: Path) -> None:
         return
     except OSError as error:
         raise LedgerError(f"the ledger can't be created: {path}: {error.strerror}") from None
+
+
+def copy_sqlite(source: Path, target: Path) -> None:
+    """Copy a SQLite database as of one moment, even while it is in use; `target` appears whole or not at all."""
+    part = target.with_name(f"{target.name}.part")
+    create_private(part)
+    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(part)) as new:
+        old.backup(new)
+    part.replace(target)
 
 
 def make_engine(url: URL, *, write: bool) -> Engine:

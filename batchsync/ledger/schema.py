@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sqlite3
 from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
 from batchsync.errors import LedgerError, LedgerTooNew, LedgerTooOld
-from batchsync.ledger.engine import database_errors, sqlite_path
+from batchsync.ledger.engine import copy_sqlite, database_errors, sqlite_path
 
 HEAD = "0001"
 
@@ -100,11 +98,7 @@ def _keep_copy(engine: Engine) -> Path | None:
     kept = path.with_name(f"{path.name}.before-{HEAD}")
     if kept.exists():
         raise LedgerError(f"a copy from an earlier upgrade is in the way: {kept}", hint="move it, then try again")
-    part = path.with_name(f"{kept.name}.part")
-    with sqlite3.connect(path) as source, sqlite3.connect(part) as target:
-        source.backup(target)
-    shutil.copymode(path, part)
-    part.replace(kept)
+    copy_sqlite(path, kept)
     return kept
 
 

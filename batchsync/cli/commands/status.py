@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import click
 
@@ -14,6 +15,7 @@ from batchsync.ledger.views import Views
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
 from batchsync.runner.options import Stopped
+from batchsync.runner.process import is_dead
 from batchsync.runner.run import Snapshot
 
 
@@ -47,10 +49,10 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
             )
             return 0
         while True:
-            snapshot, running = book.read(lambda v: _look(v, manifest))
+            snapshot, last_run = book.read(lambda v: _look(v, manifest))
             if watch:
                 click.clear()
-            _print(snapshot, running, money)
+            _print(snapshot, last_run, money)
             if not watch:
                 return 0
             try:
@@ -59,28 +61,36 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
                 return 0
 
 
-def _look(views: Views, manifest: str | None) -> tuple[Snapshot, bool]:
-    """How the ledger stands, and whether its newest run still goes on."""
+def _look(views: Views, manifest: str | None) -> tuple[Snapshot, str]:
+    """How the ledger stands, and a line on its newest run."""
     manifest_id = views.manifest_number(manifest) if manifest else None
     run = views.last_run()
-    elapsed, stopped, running = 0.0, None, False
+    run_id, elapsed, stopped, line = "", 0.0, None, ""
     if run is not None:
-        running = run["ended_at"] is None
-        elapsed = (views.now if running else run["ended_at"]) - run["started_at"]
+        run_id = run["id"]
+        elapsed = (run["ended_at"] or views.now) - run["started_at"]
         stopped = Stopped(run["stopped"]) if run["stopped"] else None
-    run_id = run["id"] if run else ""
-    return Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped), running
+        line = f"Last run {clean(run_id)}: {_how(run, elapsed)}"
+    return Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped), line
 
 
-def _print(snapshot: Snapshot, running: bool, price: Price | None) -> None:
+def _how(run: dict[str, Any], elapsed: float) -> str:
+    if run["ended_at"] is not None:
+        why = f" ({run['stopped']})" if run["stopped"] else ""
+        return f"ended after {duration(elapsed)}{why}"
+    if is_dead(run["host"], run["pid"], run["pid_born"]):
+        return "was cut short; `batchsync resume` goes on where it was"
+    return f"has been going on for {duration(elapsed)}"
+
+
+def _print(snapshot: Snapshot, last_run: str, price: Price | None) -> None:
     total = sum(snapshot.counts.values())
     say(f"{counted(total, 'job')}, {number(snapshot.counts[Shown.COMPLETE])} complete")
     for state in Shown:
         if snapshot.counts[state]:
             say(f"  {state.value:<12}{snapshot.counts[state]:>9,}")
     say(credit_line(snapshot, price))
-    if snapshot.run_id:
-        how = "goes on" if running else f"ended: {snapshot.stopped.value}" if snapshot.stopped else "ended"
-        say(f"Last run {clean(snapshot.run_id)}: {how}, {duration(snapshot.elapsed)}")
+    if last_run:
+        say(last_run)
     if snapshot.counts[Shown.HELD]:
         say("Held jobs: `batchsync jobs --state held` says what to look for at the vendor.")
