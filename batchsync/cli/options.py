@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from batchsync.runner.options import RunOptions
+from batchsync.vendor import API_URL
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-API_URL = "https://api.magichour.ai"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 

@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from batchsync.errors import BatchsyncError, ManifestError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Problem
 from batchsync.model.states import Shown
+from batchsync.planning.pricing import Price
 
 MOST_PROBLEMS = 50
 
@@ -111,6 +113,24 @@ def summary_json(
         },
         "elapsed_seconds": round(elapsed, 3),
     }
+
+
+def credit_line(credits: Totals, price: Price | None) -> str:
+    """`Credits: 1,240 net (estimated 1,300 · charged 1,240 · refunded 0)`, and money where a price is known."""
+    text = (
+        f"Credits: {number(credits.net)} net (estimated {number(credits.estimated)} · "
+        f"charged {number(credits.charged)} · refunded {number(credits.refunded)})"
+    )
+    if credits.reserved:
+        text += f"; up to {number(credits.reserved)} more may be owed for jobs in flight or held"
+    if price is not None:
+        text += f" · {money(price.usd(credits.net))}"
+    return text
+
+
+def money(usd: Decimal) -> str:
+    """Dollars with two places."""
+    return f"${usd:,.2f}"
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from batchsync.cli.output import counted, number, problem_json, size
-from batchsync.cli.running import money
+from batchsync.cli.output import counted, money, number, problem_json, size
 from batchsync.planning.plan import Plan
 from batchsync.planning.pricing import Price
 

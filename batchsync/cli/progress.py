@@ -12,7 +12,7 @@ from tqdm import tqdm
 from batchsync.cli.logs import PROGRESS
 from batchsync.cli.output import number
 from batchsync.model.states import Shown
-from batchsync.runner.run import Snapshot
+from batchsync.runner.snapshot import Snapshot
 
 FIRST_LINE_SECONDS = 10.0
 LINE_SECONDS = 60.0

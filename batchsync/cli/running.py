@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 import anyio
 import click
 
 from batchsync.cli.connect import Connection
-from batchsync.cli.output import clean, counted, duration, number, print_json, say, summary_json
+from batchsync.cli.output import clean, counted, credit_line, duration, number, print_json, say, summary_json
 from batchsync.cli.progress import Progress
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.views import TroubleView
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
 from batchsync.runner.options import RunOptions, Stopped
-from batchsync.runner.run import Run, Snapshot
+from batchsync.runner.run import Run
+from batchsync.runner.snapshot import Snapshot
 
 WHY = {
     Stopped.SIGNAL: "stopped by a signal",
@@ -89,32 +89,13 @@ def _closing_words(ledger: Ledger, snapshot: Snapshot, manifest_id: int | None, 
     others = [state for state in Shown if counts[state] and state is not Shown.COMPLETE]
     if others:
         say("  " + " · ".join(f"{state.value} {number(counts[state])}" for state in others), err=err)
-    say(f"  {credit_line(snapshot, talk.price)}", err=err)
+    say(f"  {credit_line(snapshot.credits, talk.price)}", err=err)
     folders = ledger.read(lambda v: v.output_dirs(manifest_id))
     for folder in folders[:3]:
         say(f"  Files in {clean(folder)}", err=err)
     for trouble in ledger.read(lambda v: v.troubles(manifest_id)):
         say(f"  {_trouble_line(trouble)}", err=err)
     _what_next(snapshot, talk, err)
-
-
-def credit_line(snapshot: Snapshot, price: Price | None) -> str:
-    """`Credits: 1,240 net (estimated 1,300 · charged 1,240 · refunded 0)`, and money where a price is known."""
-    credits = snapshot.credits
-    text = (
-        f"Credits: {number(credits.net)} net (estimated {number(credits.estimated)} · "
-        f"charged {number(credits.charged)} · refunded {number(credits.refunded)})"
-    )
-    if credits.reserved:
-        text += f"; up to {number(credits.reserved)} more may be owed for jobs in flight or held"
-    if price is not None:
-        text += f" · {money(price.usd(credits.net))}"
-    return text
-
-
-def money(usd: Decimal) -> str:
-    """Dollars with two places."""
-    return f"${usd:,.2f}"
 
 
 def _trouble_line(trouble: TroubleView) -> str:

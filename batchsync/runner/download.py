@@ -110,7 +110,7 @@ class Downloads:
             async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
                 size, digest = await self._receive(place, body)
         except VendorTrouble as failure:
-            if failure.trouble.code == "range_not_satisfiable":
+            if failure.trouble.code in ("range_not_satisfiable", "bad_range"):
                 await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             raise
         await self.floor.ledger.write(lambda w: w.output_whole(place.seq, place.ordinal, size, digest))

@@ -7,9 +7,9 @@ import os
 import signal
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 import anyio
@@ -19,13 +19,13 @@ from batchsync.clock import Clock, SystemClock
 from batchsync.errors import BatchsyncError, DiskFull, SettingError
 from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.ledger.views import Views
-from batchsync.model.credits import Totals
-from batchsync.model.states import UNFINISHED, Shown, State
+from batchsync.model.states import UNFINISHED, State
 from batchsync.runner import process
 from batchsync.runner.download import Downloads
 from batchsync.runner.floor import LEASE_SECONDS, Floor, seqs
 from batchsync.runner.follow import Looks
 from batchsync.runner.options import RunOptions, Stopped
+from batchsync.runner.snapshot import Snapshot, Watcher
 from batchsync.runner.stage import Stage
 from batchsync.runner.submit import MOST_RESUBMISSIONS, Submissions
 from batchsync.runner.upload import Uploads
@@ -38,29 +38,6 @@ TICK_SECONDS = 0.5
 START_PATIENCE_SECONDS = 30.0
 CREDIT_LOOK_SECONDS = 15.0
 IN_FLIGHT = frozenset({State.SUBMITTING, State.RENDERING, State.RENDERED})
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """How a run stands: jobs by shown state, credits, seconds since its start, and what it waits for (or None)."""
-
-    run_id: str
-    counts: dict[Shown, int]
-    credits: Totals
-    elapsed: float
-    stopped: Stopped | None = None
-    waiting: str | None = None
-
-    @property
-    def exit_code(self) -> int:
-        """0 all complete, 1 some ended badly, 3 stopped early with unfinished jobs left."""
-        if self.stopped is not None:
-            return 3
-        total = sum(self.counts.values())
-        return 0 if self.counts[Shown.COMPLETE] == total else 1
-
-
-Watcher = Callable[[Snapshot], None]
 
 
 def new_run_id() -> str:

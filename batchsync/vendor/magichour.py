@@ -32,8 +32,6 @@ from batchsync.vendor.port import (
     VendorTrouble,
 )
 
-DEFAULT_API_URL = "https://api.magichour.ai"
-
 Value = TypeVar("Value")
 
 

@@ -9,8 +9,7 @@ from typing import Any
 import click
 
 from batchsync.cli import options as o
-from batchsync.cli.output import csv_text, say, table
-from batchsync.cli.running import money
+from batchsync.cli.output import csv_text, money, say, table
 from batchsync.errors import SettingError
 from batchsync.ledger.ledger import Ledger
 from batchsync.planning.pricing import Price

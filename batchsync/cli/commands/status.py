@@ -8,15 +8,14 @@ from typing import Any
 import click
 
 from batchsync.cli import options as o
-from batchsync.cli.output import clean, counted, duration, number, print_json, say, summary_json
-from batchsync.cli.running import credit_line
+from batchsync.cli.output import clean, counted, credit_line, duration, number, print_json, say, summary_json
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.views import Views
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
 from batchsync.runner.options import Stopped
 from batchsync.runner.process import is_dead
-from batchsync.runner.run import Snapshot
+from batchsync.runner.snapshot import Snapshot
 
 
 @click.command("status", short_help="how the jobs stand, and what was spent")
@@ -89,7 +88,7 @@ def _print(snapshot: Snapshot, last_run: str, price: Price | None) -> None:
     for state in Shown:
         if snapshot.counts[state]:
             say(f"  {state.value:<12}{snapshot.counts[state]:>9,}")
-    say(credit_line(snapshot, price))
+    say(credit_line(snapshot.credits, price))
     if last_run:
         say(last_run)
     if snapshot.counts[Shown.HELD]:

@@ -10,7 +10,8 @@ import pytest
 from unit.vendor.conftest import KEY, Conn, Serve, answer
 
 from batchsync.errors import SettingError
-from batchsync.vendor.magichour import DEFAULT_API_URL, MagicHour
+from batchsync.vendor import API_URL
+from batchsync.vendor.magichour import MagicHour
 from batchsync.vendor.port import Next, VendorTrouble
 
 Vendor = Callable[[str], MagicHour]
@@ -24,11 +25,11 @@ async def _trouble(call: Any) -> tuple[Next, str]:
 
 
 def test_what_it_is_made_of() -> None:
-    assert repr(MagicHour(DEFAULT_API_URL, KEY)) == "MagicHour('https://api.magichour.ai')"
+    assert repr(MagicHour(API_URL, KEY)) == "MagicHour('https://api.magichour.ai')"
     with pytest.raises(SettingError):
         MagicHour("http://api.magichour.ai", KEY)
     with pytest.raises(SettingError):
-        MagicHour(DEFAULT_API_URL, "two words")
+        MagicHour(API_URL, "two words")
 
 
 async def test_account(serve: Serve, vendor: Vendor) -> None:

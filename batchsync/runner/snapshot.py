@@ -1,0 +1,33 @@
+"""How a run stands at a moment: what progress, status and the closing summary show."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from batchsync.model.credits import Totals
+from batchsync.model.states import Shown
+from batchsync.runner.options import Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """How a run stands: jobs by shown state, credits, seconds since its start, and what it waits for (or None)."""
+
+    run_id: str
+    counts: dict[Shown, int]
+    credits: Totals
+    elapsed: float
+    stopped: Stopped | None = None
+    waiting: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 all complete, 1 some ended badly, 3 stopped early with unfinished jobs left."""
+        if self.stopped is not None:
+            return 3
+        total = sum(self.counts.values())
+        return 0 if self.counts[Shown.COMPLETE] == total else 1
+
+
+Watcher = Callable[[Snapshot], None]
