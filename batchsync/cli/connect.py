@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchsync.errors import LedgerError, SettingError
+from batchsync.ledger.engine import ledger_url, sqlite_path
 from batchsync.ledger.ledger import Ledger
 from batchsync.vendor.http import check_api_url, check_key
 from batchsync.vendor.magichour import MagicHour
@@ -70,7 +71,7 @@ def api_key(key_file: Path | None) -> str:
 
 
 @contextmanager
-def connection(api_url: str, key_file: Path | None, sandbox: bool, ledger_path: Path | None) -> Iterator[Connection]:
+def connection(api_url: str, key_file: Path | None, sandbox: bool, ledger: str | None = None) -> Iterator[Connection]:
     """The vendor that the options ask for; an embedded sandbox lives as long as this does.
 
     The sandbox keeps its state beside the ledger, so that a run that was interrupted finds its projects again.
@@ -80,6 +81,7 @@ def connection(api_url: str, key_file: Path | None, sandbox: bool, ledger_path: 
         return
     from batchsync.sandbox.serve import Sandbox
 
-    state = ledger_path.with_name(ledger_path.name + ".sandbox") if ledger_path else None
+    path = sqlite_path(ledger_url(ledger)) if ledger else None
+    state = path.with_name(path.name + ".sandbox") if path else None
     with Sandbox(state_dir=state) as world:
         yield Connection(world.api_url, SANDBOX_KEY, sandbox=True)

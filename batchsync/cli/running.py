@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -35,12 +37,11 @@ WHY = {
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """How much to say: `as_json` for scripts, `quiet` and `no_progress` for people; `again` resumes the run."""
+    """How much to say: `as_json` for scripts, `quiet` and `no_progress` for people."""
 
     as_json: bool
     quiet: bool
     no_progress: bool
-    again: str
     price: Price | None = None
 
 
@@ -95,7 +96,7 @@ def _closing_words(ledger: Ledger, snapshot: Snapshot, manifest_id: int | None, 
         say(f"  Files in {clean(folder)}", err=err)
     for trouble in ledger.read(lambda v: v.troubles(manifest_id)):
         say(f"  {_trouble_line(trouble)}", err=err)
-    _what_next(snapshot, talk, err)
+    _what_next(snapshot, err)
 
 
 def _trouble_line(trouble: TroubleView) -> str:
@@ -103,10 +104,11 @@ def _trouble_line(trouble: TroubleView) -> str:
     return f"{trouble.state} ({clean(trouble.code)}): {which}: {clean(trouble.message)}"
 
 
-def _what_next(snapshot: Snapshot, talk: Talk, err: bool) -> None:
+def _what_next(snapshot: Snapshot, err: bool) -> None:
     counts = snapshot.counts
     if snapshot.stopped is not None:
-        say(f"  Stopped early: {WHY[snapshot.stopped]}. Go on with: {talk.again}", err=err)
+        say(f"  Stopped early: {WHY[snapshot.stopped]}. To go on, run the same command again:", err=err)
+        say(f"    {shlex.join(['batchsync', *sys.argv[1:]])}", err=err)
     if counts[Shown.HELD]:
         say(
             "  Held jobs may or may not exist at the vendor, and are never sent again on their own: look for the "

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine, inspect, text
 
-from batchsync.errors import LedgerError, LedgerTooNew, LedgerTooOld
+from batchsync.errors import LedgerError, LedgerMissing, LedgerTooNew, LedgerTooOld
 from batchsync.ledger.engine import copy_sqlite, database_errors, sqlite_path
 
 HEAD = "0001"
@@ -41,7 +41,7 @@ def require_current(engine: Engine) -> None:
     if found == HEAD:
         return
     if found is None:
-        raise LedgerError(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
+        raise LedgerMissing(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
     if found in _known_revisions():
         raise LedgerTooOld(
             f"the ledger is of an older batchsync (version {found} of its tables, this one works with {HEAD})",
@@ -65,7 +65,7 @@ def upgrade(engine: Engine) -> tuple[str, str, Path | None]:
     """Bring a ledger up to date. Returns its version before and after, and the copy kept of a SQLite file."""
     before = revision(engine)
     if before is None:
-        raise LedgerError(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
+        raise LedgerMissing(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
     if before == HEAD:
         return before, HEAD, None
     if before not in _known_revisions():

@@ -6,9 +6,8 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
 
-from batchsync.errors import ManifestError, OutputError
+from batchsync.errors import LedgerMissing, ManifestError, OutputError
 from batchsync.ledger.intake import Added
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.manifest.load import Manifest, load
@@ -39,7 +38,6 @@ def prepare(
     output_dir: Path,
     ledger: Ledger | None,
     *,
-    stdin: BinaryIO | None = None,
     on_progress: Progress | None = None,
 ) -> Prepared:
     """Read and check a manifest. Raises ManifestError with all faults, OutputError for the output directory.
@@ -47,7 +45,7 @@ def prepare(
     `ledger` is None where none exists yet. `on_progress(done, all)` is told of files as they are read.
     """
     outputs = str(output_dir.absolute())
-    manifest = load(source, stdin=stdin)
+    manifest = load(source)
     paths = local_paths(manifest.specs)
     known = ledger.read(lambda v: v.media(paths)) if ledger else {}
 
@@ -70,6 +68,15 @@ def prepare(
         raise ManifestError(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {manifest.path}", problems)
     fresh = tuple(fact for path, fact in facts.items() if known.get(path) != fact)
     return Prepared(manifest, planned, fresh, outputs)
+
+
+def prepare_at(source: str, output_dir: Path, location: str) -> Prepared:
+    """`prepare` against the ledger at `location`, whether there is one yet or not."""
+    try:
+        with Ledger(location) as ledger:
+            return prepare(source, output_dir, ledger)
+    except LedgerMissing:
+        return prepare(source, output_dir, None)
 
 
 def local_paths(specs: tuple[JobSpec, ...]) -> list[str]:

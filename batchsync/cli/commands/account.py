@@ -25,7 +25,7 @@ def command(api_url: str, api_key_file: Path | None, sandbox: bool, as_json: boo
     batchsync account
     batchsync account --json
     """
-    with connection(api_url, api_key_file, sandbox, None) as link:
+    with connection(api_url, api_key_file, sandbox) as link:
 
         async def ask() -> Account:
             vendor = link.vendor()

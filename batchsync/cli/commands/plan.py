@@ -13,10 +13,9 @@ from batchsync.cli.connect import Connection, api_key
 from batchsync.cli.logs import set_up
 from batchsync.cli.output import print_json, print_problems, say
 from batchsync.cli.planning import plan_json, plan_lines
-from batchsync.errors import LedgerMissing, SettingError
-from batchsync.ledger.ledger import Ledger
+from batchsync.errors import SettingError
 from batchsync.planning.pricing import Price
-from batchsync.runner.intake import Prepared, prepare
+from batchsync.runner.intake import prepare_at
 from batchsync.vendor.http import check_api_url
 from batchsync.vendor.port import VendorTrouble
 
@@ -52,7 +51,7 @@ def command(
     """
     set_up(quiet=quiet, **logging)
     money = Price.parse(price) if price else None
-    prepared = _prepare(manifest, output_dir, ledger)
+    prepared = prepare_at(manifest, output_dir, ledger)
     balance = None if sandbox else _balance(api_url, api_key_file)
     if not quiet:
         print_problems(prepared.warnings)
@@ -62,14 +61,6 @@ def command(
         for line in plan_lines(prepared.plan, money, balance):
             say(line)
     return 0
-
-
-def _prepare(manifest: str, output_dir: Path, ledger: str) -> Prepared:
-    try:
-        with Ledger(ledger) as book:
-            return prepare(manifest, output_dir, book)
-    except LedgerMissing:
-        return prepare(manifest, output_dir, None)
 
 
 def _balance(api_url: str, key_file: Path | None) -> int | None:

@@ -56,11 +56,11 @@ def command(
     """
     set_up(quiet=quiet, **logging)
     money = Price.parse(price) if price else None
-    with Ledger(ledger) as book, connection(api_url, api_key_file, sandbox, book.path) as vendor:
+    with Ledger(ledger) as book, connection(api_url, api_key_file, sandbox, ledger) as vendor:
         vendor.bind(book)
         # The default is for `run`; here each job knows better where it belongs.
         if ctx.get_parameter_source("output_dir") is not ParameterSource.DEFAULT:
             require_output_dir(output_dir)
             options = replace(options, output_dir=output_dir)
-        talk = Talk(as_json, quiet, no_progress, f"batchsync resume --ledger {ledger}", money)
+        talk = Talk(as_json, quiet, no_progress, money)
         return carry_out(book, vendor, options, None, talk)

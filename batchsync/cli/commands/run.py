@@ -17,7 +17,7 @@ from batchsync.cli.planning import plan_lines
 from batchsync.cli.running import Talk, ask_first, carry_out
 from batchsync.ledger.ledger import Ledger
 from batchsync.planning.pricing import Price
-from batchsync.runner.intake import Prepared, prepare, require_output_dir, take_in
+from batchsync.runner.intake import Prepared, prepare_at, require_output_dir, take_in
 from batchsync.runner.options import RunOptions
 
 
@@ -59,18 +59,18 @@ def command(
     """
     set_up(quiet=quiet, **logging)
     money = Price.parse(price) if price else None
-    with Ledger(ledger, create=True) as book, connection(api_url, api_key_file, sandbox, book.path) as vendor:
-        prepared = prepare(manifest, output_dir, book)
-        if not quiet:
-            print_problems(prepared.warnings)
-        require_output_dir(output_dir)
+    # First what the user can mend, and only then a ledger: a bad manifest leaves nothing behind.
+    prepared = prepare_at(manifest, output_dir, ledger)
+    if not quiet:
+        print_problems(prepared.warnings)
+    require_output_dir(output_dir)
+    with connection(api_url, api_key_file, sandbox, ledger) as vendor, Ledger(ledger, create=True) as book:
         vendor.bind(book)
         if _must_ask(yes, options, sandbox) and not _confirmed(prepared, money):
             say("Nothing was started, and nothing was charged.", err=True)
             return 2
         added = take_in(book, prepared)
-        again = f"batchsync run {manifest}"
-        talk = Talk(as_json, quiet, no_progress, again, money)
+        talk = Talk(as_json, quiet, no_progress, money)
         return carry_out(book, vendor, replace(options, output_dir=output_dir), added.manifest_id, talk)
 
 
