@@ -131,10 +131,7 @@ def test_two_processes_share_one_ledger(program: Program, start_sandbox: Start) 
     program.api_url = sandbox.api_url
     manifest = program.manifest(60)
     # Few at a time, so that all three are there while work is left.
-    first = program.start("run", manifest, "--json", "--max-in-flight", "4")
-    wait_until(lambda: len(sandbox.state()["projects"]) >= 4)
-    second = program.start("run", manifest, "--json", "--max-in-flight", "4")
-    third = program.start("resume", "--json", "--max-in-flight", "4")
+    first, second, third = (program.start("run", manifest, "--json", "--max-in-flight", "4") for _ in range(3))
     wait_until(lambda: _asked(program, "SELECT count(DISTINCT run_id) FROM submissions") == 3)
     kill(third)
     results = [program.finish(first), program.finish(second)]
