@@ -58,7 +58,7 @@ def main(args: list[str] | None = None) -> NoReturn:
     try:
         code: Any = cli.main(args, prog_name="batchsync", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Interrupted before anything was sent; nothing was charged.", err=True)
+        click.echo("Interrupted. What was done is kept: the same command goes on where it was.", err=True)
         sys.exit(3)
     except click.ClickException as error:
         error.show()

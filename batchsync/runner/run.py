@@ -37,6 +37,7 @@ HEARTBEAT_SECONDS = 10.0
 TICK_SECONDS = 0.5
 START_PATIENCE_SECONDS = 30.0
 CREDIT_LOOK_SECONDS = 15.0
+GOODBYE_SECONDS = 5.0
 IN_FLIGHT = frozenset({State.SUBMITTING, State.RENDERING, State.RENDERED})
 
 
@@ -171,13 +172,19 @@ class Run:
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope)
                 floor.answered = account is not None
                 await self._stages_until_done(floor)
+            await self._goodbye(writer)
             outer.cancel_scope.cancel()
-        if self._stopped in (None, Stopped.OUT_OF_CREDITS, Stopped.MAX_CREDITS, Stopped.MAX_FAILURES):
-            with anyio.move_on_after(5.0):
+
+    async def _goodbye(self, writer: GroupCommit) -> None:
+        """Write down the closing balance, unless somebody is in a hurry."""
+        stopped = self._stopped
+        if stopped in (None, Stopped.OUT_OF_CREDITS, Stopped.MAX_CREDITS, Stopped.MAX_FAILURES):
+            with anyio.move_on_after(GOODBYE_SECONDS):
                 try:
                     await self._write_balance(writer, "end", await self._vendor.account())
                 except VendorTrouble as failure:
                     log.info("the closing balance can't be read: %s", failure.trouble.message)
+        self._stopped = stopped  # a signal that came only now has stopped nothing
 
     async def _stages_until_done(self, floor: Floor) -> None:
         self._floor = floor
@@ -252,14 +259,15 @@ class Run:
         return not await floor.ledger.read(lambda v: v.any_in(self.id, wanted))
 
     async def _look_for_credit(self, floor: Floor) -> None:
-        try:
-            account = await floor.ask(self._vendor.account)
-        except VendorTrouble:
-            return
-        if account.credits:
-            log.warning("the account has %d credits again: going on", account.credits)
-            floor.broke = False
-            floor.changed()
+        with anyio.move_on_after(GOODBYE_SECONDS):  # the supervisor has other things to watch
+            try:
+                account = await floor.ask(self._vendor.account)
+            except VendorTrouble:
+                return
+            if account.credits:
+                log.warning("the account has %d credits again: going on", account.credits)
+                floor.broke = False
+                floor.changed()
 
     async def _listen(self) -> None:
         """First signal: stop well. Second: at once, as the ledger bears it."""
