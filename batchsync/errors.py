@@ -5,6 +5,7 @@ BatchsyncError                exit 2 unless a subclass says otherwise
 ├── ManifestError             the manifest has faults; carries all of them
 ├── OutputError               the output directory or a file in it can't be used
 ├── LedgerError               the ledger can't be used
+│   ├── LedgerBusy            locked by another program for too long
 │   ├── LedgerMissing         no ledger at that path
 │   ├── LedgerTooNew          written by a newer batchsync
 │   ├── LedgerTooOld          needs `batchsync ledger upgrade`
@@ -62,6 +63,12 @@ class LedgerError(BatchsyncError):
     """The ledger can't be used as it is."""
 
     code = "bad_ledger"
+
+
+class LedgerBusy(LedgerError):
+    """Another program has locked the ledger for too long."""
+
+    code = "ledger_busy"
 
 
 class LedgerMissing(LedgerError):

@@ -6,6 +6,7 @@ import json
 import logging
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from tqdm import tqdm
@@ -20,7 +21,9 @@ class _AboveTheBar(logging.Handler):
     """Prints lines on standard error without tearing the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tqdm.write(self.format(record), file=sys.stderr)
+        # A terminal that has gone away must not take the night's run with it.
+        with suppress(OSError, ValueError):
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 class _Text(logging.Formatter):

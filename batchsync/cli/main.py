@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
 from typing import Any, NoReturn
 
@@ -55,11 +57,15 @@ def cli() -> None:
 
 def main(args: list[str] | None = None) -> NoReturn:
     """Run a command line and exit with its code: the console script, and `python -m batchsync`."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, signal.default_int_handler)  # as Ctrl-C, also while files are still being read
     try:
         code: Any = cli.main(args, prog_name="batchsync", standalone_mode=False)
     except click.exceptions.Abort:
         click.echo("Interrupted. What was done is kept: the same command goes on where it was.", err=True)
-        sys.exit(3)
+        sys.stdout.flush()
+        os._exit(3)  # threads that still read large files would be waited for
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -68,8 +74,4 @@ def main(args: list[str] | None = None) -> NoReturn:
 
         print_error(error)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): that is no error of ours, and nothing more can be said.
-        sys.stderr.close()
-        sys.exit(0)
     sys.exit(code if isinstance(code, int) else 0)

@@ -61,10 +61,10 @@ def local(at: float | None) -> str:
     return "" if at is None else datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def option(*names: str, **settings: Any) -> Callable[[F], F]:
-    """A click option with its environment variable."""
+def option(*names: str, env: str | None = None, **settings: Any) -> Callable[[F], F]:
+    """A click option with its environment variable: BATCHSYNC_ and its name, or `env` where that name is taken."""
     long = next(name for name in names if name.startswith("--")).split("/")[0]
-    return click.option(*names, envvar="BATCHSYNC_" + long[2:].replace("-", "_").upper(), **settings)
+    return click.option(*names, envvar="BATCHSYNC_" + (env or long[2:].replace("-", "_").upper()), **settings)
 
 
 def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -27,8 +29,14 @@ def clean(text: object) -> str:
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print a line; colours fall away where no terminal reads."""
-    click.echo(text, err=err)
+    """Print a line; colours fall away where no terminal reads, and all of it where nobody does any more."""
+    try:
+        click.echo(text, err=err)
+    except OSError:
+        # `| head`, or a terminal that has gone: no error of ours, and the exit code is what still counts.
+        stream = sys.stderr if err else sys.stdout
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def number(value: int | float) -> str:
@@ -93,7 +101,7 @@ def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def print_json(value: Any) -> None:
     """One JSON value on standard output."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    say(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def summary_json(
@@ -166,7 +174,7 @@ def print_error(error: BatchsyncError) -> None:
         say(f"  {clean(error.hint)}", err=True)
     if isinstance(error, ManifestError):
         say("  Nothing was sent, and nothing was charged.", err=True)
-    if "--json" in sys.argv[1:]:
+    if "--json" in sys.argv[1:] or os.environ.get("BATCHSYNC_JSON", "").lower() in ("1", "true", "yes", "on"):
         problems = error.problems if isinstance(error, ManifestError) else ()
         print_json(
             {

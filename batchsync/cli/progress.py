@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
@@ -55,7 +56,11 @@ class Progress:
         self._log = logging.getLogger(PROGRESS)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Bring the display up to date."""
+        """Bring the display up to date, if there still is one."""
+        with suppress(OSError, ValueError):
+            self._show(snapshot)
+
+    def _show(self, snapshot: Snapshot) -> None:
         done, total = ended(snapshot), sum(snapshot.counts.values())
         if self._first is None:
             self._first = done
@@ -87,4 +92,5 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._bar is not None:
-            self._bar.close()
+            with suppress(OSError, ValueError):
+                self._bar.close()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Select, and_, func, insert, select, update
+from sqlalchemy import Select, and_, func, insert, or_, select, update
 
 from batchsync.ledger.engine import locked_rows
 from batchsync.ledger.moves import FREE, Moves, chunks
@@ -15,6 +16,7 @@ from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
 
 # An upload is used for a submission only while it is sure to be there when the vendor starts to render.
 ASSET_MARGIN_SECONDS = 3600.0
+UNSEEN_OVERRUN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class ClaimedJob:
     generation_mode: str
     output: str
     output_dir: str
+    source_fps: float | None
+    estimate: int
     worst: int
     submissions: int
     project_id: str | None
@@ -60,6 +64,10 @@ class Intent:
     submission_id: int
     name: str
 
+    @property
+    def seq(self) -> int:
+        return self.job.seq
+
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
@@ -76,6 +84,11 @@ class SubmissionClaim:
     intents: tuple[Intent, ...]
     exposure: Exposure
     capped: bool = False
+
+
+def _may_cost_more(job: ClaimedJob) -> bool:
+    """Whether nothing bounds what a job settles at: its frame rate is not known, and not limited."""
+    return job.source_fps is None and job.max_fps_limit is None
 
 
 _CLAIMED = [getattr(Job, column.name) for column in fields(ClaimedJob)]
@@ -126,28 +139,57 @@ class Claims(Moves):
     ) -> SubmissionClaim:
         """Write the intents of up to `limit` submissions: lease, reserve and event are on disk before any leaves.
 
-        Neither `max_in_flight` jobs at the vendor nor `cap` credits are passed. The cap counts every entry of the
-        jobs of manifest `cap_manifest` (all jobs, if None); `exposure` is what the caller knows of that sum.
+        Neither `max_in_flight` of the run's jobs at the vendor nor `cap` credits are passed. The cap counts every
+        entry of the jobs of manifest `cap_manifest` (all jobs, if None); `exposure` is what is known of that sum.
         """
         self._expire_assets(run_id, limit)
         if cap is not None:
             exposure = self.exposure(cap_manifest, exposure)
+        # Only jobs that this run follows too: others would take its places and never give them back.
         at_vendor = self.connection.execute(
-            select(func.count()).select_from(Job).where(Job.state.in_([state.value for state in AT_VENDOR]))
+            select(func.count())
+            .select_from(Job)
+            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+            .where(Job.state.in_([state.value for state in AT_VENDOR]))
         ).scalar_one()
         room = max_in_flight - at_vendor
-        rows = self.connection.execute(self._due(run_id, State.UPLOADED, max(0, min(limit, room)))).all()
+        there = or_(Job.assets_expire_at.is_(None), Job.assets_expire_at >= self.now + ASSET_MARGIN_SECONDS)
+        ready = self._due(run_id, State.UPLOADED, max(0, min(limit, room))).where(there)
+        rows = self.connection.execute(ready).all()
         intents: list[Intent] = []
         spent = exposure.total
-        for row in rows:
-            job = ClaimedJob(**row._mapping)
-            spent += job.worst
+        jobs = [ClaimedJob(**row._mapping) for row in rows]
+        factor = 1.0
+        if cap is not None and any(_may_cost_more(job) for job in jobs):
+            factor = self._overrun(run_id)
+        for job in jobs:
+            worst = max(job.worst, math.ceil(job.estimate * factor)) if _may_cost_more(job) else job.worst
+            spent += worst
             if cap is not None and spent > cap:
                 return SubmissionClaim(tuple(intents), exposure, capped=True)
-            intents.append(self._intend(job, run_id, lease, name(job)))
+            intents.append(self._intend(job, run_id, lease, name(job), worst))
         return SubmissionClaim(tuple(intents), exposure)
 
-    def _intend(self, job: ClaimedJob, run_id: str, lease: float, name: str) -> Intent:
+    def _overrun(self, run_id: str) -> float:
+        """How far above the first estimate videos of unknown frame rate have settled in this run.
+
+        While none has settled, twice: 60 frames per second is as fast as usual videos get.
+        """
+        ratio = self.connection.execute(
+            select(func.max(Job.project_credits * 1.0 / Job.estimate))
+            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
+            .where(
+                Job.state.in_([State.RENDERED.value, State.COMPLETE.value]),
+                Job.source_fps.is_(None),
+                Job.max_fps_limit.is_(None),
+                Job.estimate > 0,
+            )
+        ).scalar()
+        return UNSEEN_OVERRUN if ratio is None else max(1.0, float(ratio))
+
+    def _intend(self, job: ClaimedJob, run_id: str, lease: float, name: str, worst: int) -> Intent:
+        if worst != job.worst:
+            self.connection.execute(update(table(Job)).where(Job.seq == job.seq).values(worst=worst))
         number = job.submissions + 1
         submission_id: int = self.connection.execute(
             insert(Submission)
@@ -191,9 +233,11 @@ class Claims(Moves):
             CreditEntry.id > known.last_entry
         )
         if manifest_id is not None:
-            entries = entries.where(
-                CreditEntry.job_seq.in_(select(ManifestEntry.job_seq).where(ManifestEntry.manifest_id == manifest_id))
+            # Correlated, so that the few new entries are read rather than all of the manifest's.
+            mine = select(ManifestEntry.job_seq).where(
+                ManifestEntry.manifest_id == manifest_id, ManifestEntry.job_seq == CreditEntry.job_seq
             )
+            entries = entries.where(mine.exists())
         amount, last = self.connection.execute(entries).one()
         return Exposure(known.total + int(amount), int(last or known.last_entry))
 

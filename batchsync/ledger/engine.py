@@ -12,11 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batchsync.errors import DiskFull, LedgerError
+from batchsync.errors import DiskFull, LedgerBusy, LedgerError
 
 BUSY_TIMEOUT_MS = 30_000
 
@@ -62,7 +62,13 @@ def copy_sqlite(source: Path, target: Path) -> None:
 def make_engine(url: URL, *, write: bool) -> Engine:
     """An engine whose transactions lock from their first moment (`write`) or only read a snapshot."""
     # What a user types may hold a password, and what stands in a row may be private: neither belongs in an error.
-    engine = create_engine(url, hide_parameters=True)
+    try:
+        engine = create_engine(url, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError, ImportError):
+        shown = url.render_as_string(hide_password=True)
+        raise LedgerError(
+            f"nothing here can open a ledger at {shown}", hint="use a path, such as batchsync.db"
+        ) from None
     if engine.dialect.name == "sqlite":
         _prepare_sqlite(engine, write=write)
     return engine
@@ -114,13 +120,13 @@ def database_errors(url: URL) -> Iterator[None]:
     try:
         yield
     except DBAPIError as error:
-        text = str(error.orig)
+        text = _story(error)
         if "is full" in text or "No space left" in text:
             raise DiskFull(
                 f"the disk of the ledger is full: {where}", hint="make room, then run the same command again"
             ) from None
         if "locked" in text:
-            raise LedgerError(
+            raise LedgerBusy(
                 f"the ledger is locked by another program: {where}", hint="close it, then run the same command again"
             ) from None
         if "not a database" in text or "malformed" in text:
@@ -128,3 +134,12 @@ def database_errors(url: URL) -> Iterator[None]:
         if "readonly" in text or "unable to open" in text or "read-only" in text:
             raise LedgerError(f"the ledger can't be written: {where}", hint="check its permissions") from None
         raise
+
+
+def _story(error: BaseException | None) -> str:
+    """An error's words and those of what led to it: a full disk may show as a savepoint that is no more."""
+    words = []
+    while error is not None:
+        words.append(str(error))
+        error = error.__context__
+    return "; ".join(words)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, literal, select, update
+from sqlalchemy import and_, delete, insert, literal, select, update
 
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.moves import Moves, chunks
@@ -21,6 +21,7 @@ from batchsync.ledger.tables import (
     MediaFile,
     Run,
     RunJob,
+    table,
 )
 from batchsync.model.job import MediaFacts, PlannedJob
 from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Event, State
@@ -134,25 +135,20 @@ class Intake(Moves):
         """Bring jobs that were not submitted yet up to date; where they ask for something else, that is an event."""
         found: dict[int, Any] = {}
         for batch in chunks(seqs[job.id] for job in jobs):
-            columns = (Job.seq, Job.state, Job.ask, Job.name, Job.output, Job.output_dir, Job.lease_owner)
-            found.update(
-                (row.seq, row) for row in self.connection.execute(select(*columns).where(Job.seq.in_(batch)))
-            )
+            rows = self.connection.execute(select(table(Job)).where(Job.seq.in_(batch)))
+            found.update((row.seq, row) for row in rows)
         changed = 0
         for job in jobs:
             seq = seqs[job.id]
             row = found[seq]
-            if State(row.state) not in UNFINISHED or row.lease_owner is not None:
+            if State(row.state) not in NOT_SUBMITTED or row.lease_owner is not None:
                 continue
-            if State(row.state) not in NOT_SUBMITTED:
-                if row.output_dir != output_dir:
-                    self.connection.execute(update(Job).where(Job.seq == seq).values(output_dir=output_dir))
-            elif row.ask != job.ask:
-                self._move(Event.CHANGED, seq, {**_columns(job), "output_dir": output_dir})
+            values = {**_columns(job), "token": row.token, "auto_id": row.auto_id, "output_dir": output_dir}
+            if row.ask != job.ask:
+                self._move(Event.CHANGED, seq, values)
                 changed += 1
-            elif (row.name, row.output, row.output_dir) != (job.spec.name, job.output, output_dir):
-                values = {"name": job.spec.name, "output": job.output, "output_dir": output_dir}
-                self.connection.execute(update(Job).where(Job.seq == seq).values(values))
+            elif any(getattr(row, name) != value for name, value in values.items()):
+                self.connection.execute(update(table(Job)).where(Job.seq == seq).values(values))
         return changed
 
     def _tags(self, jobs: Sequence[PlannedJob], seqs: Mapping[str, int]) -> None:
@@ -203,9 +199,15 @@ class Intake(Moves):
             )
         )
 
-    def take_on(self, run_id: str, manifest_id: int | None, limit: int | None) -> int:
-        """Give the run the unfinished jobs of a manifest (of the ledger, if None), or the first `limit` of them."""
-        wanted = select(literal(run_id), Job.seq).where(Job.state.in_([state.value for state in UNFINISHED]))
+    def take_on(self, run_id: str, manifest_id: int | None, limit: int | None = None) -> int:
+        """Give the run the unfinished jobs of a manifest (of the ledger, if None), or the first `limit` of them.
+
+        Returns how many it did not have yet.
+        """
+        mine = select(RunJob.job_seq).where(RunJob.run_id == run_id)
+        wanted = select(literal(run_id), Job.seq).where(
+            Job.state.in_([state.value for state in UNFINISHED]), Job.seq.not_in(mine)
+        )
         if manifest_id is None:
             wanted = wanted.order_by(Job.seq)
         else:
@@ -213,10 +215,11 @@ class Intake(Moves):
                 ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current
             )
             wanted = wanted.join(ManifestEntry, here).order_by(ManifestEntry.position)
-        self.connection.execute(insert(RunJob).from_select(["run_id", "job_seq"], wanted.limit(limit)))
-        return self.connection.execute(
-            select(func.count()).select_from(RunJob).where(RunJob.run_id == run_id)
-        ).scalar_one()
+        taken = self.connection.execute(insert(RunJob).from_select(["run_id", "job_seq"], wanted.limit(limit)))
+        # Patience is a run's: what failed in another night says nothing about this one.
+        failing = update(table(Job)).where(Job.failing_since.is_not(None), Job.lease_owner.is_(None))
+        self.connection.execute(failing.where(Job.seq.in_(mine)).values(failing_since=None, tries=0, strikes=0))
+        return taken.rowcount
 
     def redirect(self, run_id: str, output_dir: str) -> None:
         """Send the outputs of the run's jobs elsewhere."""
@@ -247,6 +250,7 @@ def _columns(job: PlannedJob) -> dict[str, Any]:
         "max_fps_limit": spec.max_fps_limit,
         "generation_mode": spec.generation_mode.value,
         "output": job.output,
+        "source_fps": job.video.fps if job.video else None,
         "estimate": job.estimate,
         "worst": job.worst,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
@@ -15,13 +16,15 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from batchsync.clock import Clock, SystemClock
-from batchsync.errors import LedgerMissing
+from batchsync.errors import LedgerBusy, LedgerMissing
 from batchsync.ledger import schema
 from batchsync.ledger.claims import Claims
 from batchsync.ledger.engine import create_private, database_errors, ledger_url, make_engine, sqlite_path
 from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
 from batchsync.ledger.views import Views
+
+log = logging.getLogger("batchsync.ledger")
 
 T = TypeVar("T")
 
@@ -51,10 +54,10 @@ class Ledger:
         self._writer = make_engine(self.url, write=True)
         self._reader = make_engine(self.url, write=False)
         with self._closing_on_error():
-            if create:
-                schema.create_or_require(self._writer)
-            else:
-                schema.require_current(self._reader)
+            # Looked at before it is written to: somebody else's database stays as it is.
+            if create and schema.revision(self._reader) is None:
+                schema.migrate(self._writer)
+            schema.require_current(self._reader)
 
     @contextmanager
     def _closing_on_error(self) -> Any:
@@ -158,12 +161,21 @@ class GroupCommit:
     async def _commit(self, batch: list[_Waiting[Any]]) -> None:
         works = [waiting.work for waiting in batch]
         try:
-            results = await to_thread.run_sync(self.ledger.write_all, works, self.run_id, limiter=self._one_writer)
+            results = await self._write_all(works)
         except Exception as error:
             results = [error] * len(batch)
         for waiting, result in zip(batch, results, strict=True):
             waiting.result = result
             waiting.done.set()
+
+    async def _write_all(self, works: list[Callable[[Writes], Any]]) -> list[Any]:
+        """What has happened must be written down: a lock that somebody else holds is waited out, however long."""
+        while True:
+            try:
+                return await to_thread.run_sync(self.ledger.write_all, works, self.run_id, limiter=self._one_writer)
+            except LedgerBusy as error:
+                log.warning("%s: waiting for it", error)
+                await anyio.sleep(1.0)
 
     def close(self) -> None:
         """Let `serve` end once nothing waits any more."""

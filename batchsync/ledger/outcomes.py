@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 
+from batchsync.errors import LedgerError
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
 from batchsync.ledger.tables import Balance, Job, ManifestEntry, Output, Submission, Upload, table
+from batchsync.model.credits import EntryKind
 from batchsync.model.states import Event, State
 
 _UPLOADED = insert(table(Upload))
+_NEWEST = select(func.max(Submission.id)).where(Submission.job_seq == bindparam("at_seq"))
 _SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
 _OWNED = update(table(Job)).where(Job.seq == bindparam("at_seq"), Job.lease_owner == bindparam("at_owner"))
 _OUTPUT = update(table(Output)).where(
@@ -50,9 +53,17 @@ class Outcomes(Moves):
 
     def accepted(
         self, seq: int, submission_id: int, project_id: str, credits: int | None, look_at: float, status: int
-    ) -> None:
-        """The vendor made a project. `credits` is what it said it took, None where it didn't say."""
+    ) -> bool:
+        """The vendor made a project. `credits` is what it said it took, None where it didn't say.
+
+        False if the job has gone another way meanwhile: then the project is paid for and noted, but not followed.
+        """
         self._settle(submission_id, "created", project_id=project_id, http_status=status)
+        if self._job(seq).project_id == project_id:
+            return True  # a person was faster to say so
+        if not self._awaited(seq, submission_id):
+            self._stray(seq, submission_id, project_id, credits)
+            return False
         self._move(
             Event.SUBMIT_ACCEPTED,
             seq,
@@ -61,16 +72,44 @@ class Outcomes(Moves):
             submission_id=submission_id,
             detail={"submission": submission_id, "project": project_id, "credits": credits},
         )
+        return True
+
+    def _awaited(self, seq: int, submission_id: int) -> bool:
+        """Whether the job still waits for the outcome of this submission: no later one, and nobody has decided it."""
+        newest = self.connection.execute(_NEWEST, {"at_seq": seq}).scalar_one()
+        return newest == submission_id and self._job(seq).state in (State.SUBMITTING.value, State.HELD.value)
+
+    def _stray(self, seq: int, submission_id: int, project_id: str, credits: int | None) -> None:
+        job = self._job(seq)
+        cost = job.estimate if credits is None else credits
+        self._entries(seq, ((EntryKind.CHARGE, cost),) if cost else (), project_id, submission_id)
+        detail = {"submission": submission_id, "project": project_id, "credits": credits}
+        self._move(Event.STRAY_PROJECT, seq, {"net": job.net + cost}, detail=detail)
 
     def deferred(
-        self, seq: int, submission_id: int, code: str, message: str, not_before: float, status: int | None
+        self,
+        seq: int,
+        submission_id: int,
+        code: str,
+        message: str,
+        not_before: float,
+        status: int | None,
+        *,
+        failing: bool = False,
     ) -> None:
-        """Certainly no project was made, and the job may be sent again from `not_before` on."""
+        """Certainly no project was made, and the job may be sent again from `not_before` on.
+
+        `failing` if it was this job's own trouble with the vendor, which has its patience.
+        """
         self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
+        if not self._awaited(seq, submission_id):
+            return
+        job = self._job(seq)
         values = {
             **FREE,
             "not_before": not_before,
-            "tries": self._job(seq).tries + 1,
+            "tries": job.tries + 1,
+            "failing_since": (job.failing_since or self.now) if failing else job.failing_since,
             "error_code": code,
             "error_message": message,
         }
@@ -85,6 +124,8 @@ class Outcomes(Moves):
     def refused(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Certainly no project was made, and the vendor won't make one of this job."""
         self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
+        if not self._awaited(seq, submission_id):
+            return
         self._move(
             Event.SUBMIT_REFUSED,
             seq,
@@ -96,6 +137,8 @@ class Outcomes(Moves):
     def lost(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Nobody can know whether a project was made: the job is held."""
         self._settle(submission_id, "unknown", code=code, message=message, http_status=status)
+        if self._job(seq).state == State.HELD.value or not self._awaited(seq, submission_id):
+            return
         self._move(
             Event.SUBMIT_LOST,
             seq,
@@ -239,30 +282,41 @@ class Outcomes(Moves):
     # --- what a person decides ---
 
     def resolved(self, seq: int, *, project_id: str | None, by: str = "user") -> None:
-        """A held job turned out to have become `project_id`, or (None) never to have been created."""
+        """A held job turned out to have become `project_id`, or (None) never to have been created.
+
+        Raises LedgerError for a project that is some job's already.
+        """
+        newest = self.connection.execute(_NEWEST, {"at_seq": seq}).scalar_one()
         if project_id is None:
-            values: Mapping[str, Any] = {**PROGRESS}
-            self._move(Event.RESOLVED_ABSENT, seq, values, detail={"by": by})
-            outcome = {"outcome": "not_created"}
-        else:
-            values = {**PROGRESS, "project_id": project_id, "vendor_status": None}
-            self._move(Event.RESOLVED_FOUND, seq, values, detail={"by": by, "project": project_id})
-            outcome = {"outcome": "created", "project_id": project_id}
-        last = select(Submission.id).where(Submission.job_seq == seq).order_by(Submission.id.desc()).limit(1)
-        self.connection.execute(update(Submission).where(Submission.id == last.scalar_subquery()).values(**outcome))
+            self._move(Event.RESOLVED_ABSENT, seq, PROGRESS, detail={"by": by})
+            if by == "user":  # anybody else only wished it; what that submission cost stays unknown
+                self.connection.execute(_SETTLED, {"at_id": newest, "outcome": "not_created"})
+            return
+        taken = select(Job.id).join(Submission).where(Submission.project_id == project_id).limit(1)
+        owner = self.connection.execute(taken).scalar()
+        if owner is not None:
+            raise LedgerError(f"project {project_id} is that of job {owner} already", hint="nothing was changed")
+        values = {**PROGRESS, "project_id": project_id, "vendor_status": None}
+        self._move(Event.RESOLVED_FOUND, seq, values, detail={"by": by, "project": project_id})
+        self.connection.execute(_SETTLED, {"at_id": newest, "outcome": "created", "project_id": project_id})
+
+    def resubmitted(self, seq: int, most: int) -> bool:
+        """Let a held job be sent again, as a person wished for all such jobs; not after its `most`-th lost answer."""
+        lost = select(func.count()).where(Submission.job_seq == seq, Submission.outcome == "unknown")
+        if self.connection.execute(lost).scalar_one() >= most:
+            return False
+        self.resolved(seq, project_id=None, by="--on-ambiguous resubmit")
+        return True
 
     def resubmit_held(self, manifest_id: int | None, most: int) -> int:
-        """Let held jobs of a manifest (of the ledger, if None) be sent again, but none for the `most`-th time."""
-        held = select(Job.seq).where(Job.state == State.HELD.value, Job.submissions < most)
+        """Let the held jobs of a manifest (of the ledger, if None) be sent again; see `resubmitted`."""
+        held = select(Job.seq).where(Job.state == State.HELD.value)
         if manifest_id is not None:
             mine = select(ManifestEntry.job_seq).where(
                 ManifestEntry.manifest_id == manifest_id, ManifestEntry.current
             )
             held = held.where(Job.seq.in_(mine))
-        found = self.connection.execute(held).scalars().all()
-        for seq in found:
-            self.resolved(seq, project_id=None, by="--on-ambiguous resubmit")
-        return len(found)
+        return sum(self.resubmitted(seq, most) for seq in self.connection.execute(held).scalars().all())
 
     def abandoned(self, seq: int) -> None:
         """A person gives a held job up; what it may have cost stays unknown."""

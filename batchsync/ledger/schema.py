@@ -53,25 +53,17 @@ def require_current(engine: Engine) -> None:
     )
 
 
-def create_or_require(engine: Engine) -> None:
-    """Create the tables in an empty database; otherwise require the current version."""
-    if revision(engine) is None:
-        migrate(engine)
-    else:
-        require_current(engine)
-
-
-def upgrade(engine: Engine) -> tuple[str, str, Path | None]:
+def upgrade(reader: Engine, writer: Engine) -> tuple[str, str, Path | None]:
     """Bring a ledger up to date. Returns its version before and after, and the copy kept of a SQLite file."""
-    before = revision(engine)
+    before = revision(reader)
     if before is None:
-        raise LedgerMissing(f"this ledger is empty: {_where(engine)}", hint="`batchsync run MANIFEST` fills it")
+        raise LedgerMissing(f"this ledger is empty: {_where(reader)}", hint="`batchsync run MANIFEST` fills it")
     if before == HEAD:
         return before, HEAD, None
     if before not in _known_revisions():
-        require_current(engine)
-    kept = _keep_copy(engine)
-    migrate(engine)
+        require_current(reader)
+    kept = _keep_copy(reader)
+    migrate(writer)
     return before, HEAD, kept
 
 

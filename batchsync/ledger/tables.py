@@ -96,6 +96,7 @@ class Job(Base):
     generation_mode: Mapped[str] = mapped_column(String(16))
     output: Mapped[str]
     output_dir: Mapped[str]
+    source_fps: Mapped[float | None]
     estimate: Mapped[int]
     worst: Mapped[int]
     # Where it stands

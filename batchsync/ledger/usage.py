@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, func, select
 
 from batchsync.ledger.tables import CreditEntry, Job, JobTag, Manifest, Submission
 from batchsync.model.credits import MONEY_KINDS
@@ -13,7 +13,10 @@ from batchsync.model.credits import MONEY_KINDS
 
 @dataclass(frozen=True, slots=True)
 class UsageJob:
-    """A job in a report. `run_id` is the run that last submitted it, `tag` its value of the tag asked for."""
+    """A job in a report. `run_id` is the run that last submitted it, `tag` its value of the tag asked for.
+
+    `unknown` is what submissions of it may have cost whose outcome nobody knows.
+    """
 
     id: str
     state: str
@@ -22,7 +25,7 @@ class UsageJob:
     run_id: str | None
     tag: str | None
     estimate: int
-    reserved: int
+    unknown: int
     submitted_at: float | None
 
 
@@ -44,6 +47,12 @@ def usage_jobs(
     connection: Connection, tag: str | None, since: float | None, until: float | None
 ) -> Iterator[UsageJob]:
     """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""
+    lost = (
+        select(func.count())
+        .where(Submission.job_seq == Job.seq, Submission.outcome == "unknown")
+        .correlate(Job)
+        .scalar_subquery()
+    )
     query = (
         select(
             Job.id,
@@ -53,7 +62,7 @@ def usage_jobs(
             Submission.run_id,
             JobTag.value.label("tag"),
             Job.estimate,
-            Job.reserved,
+            (Job.worst * lost).label("unknown"),
             Job.submitted_at,
         )
         .outerjoin(Manifest, Manifest.id == Job.manifest_id)

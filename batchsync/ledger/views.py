@@ -257,6 +257,8 @@ class Views:
         for key, value in (wanted.tags or {}).items():
             tagged = select(JobTag.job_seq).where(JobTag.key == key, JobTag.value == value)
             query = query.where(Job.seq.in_(tagged))
+        if not wanted.states:
+            query = query.limit(wanted.limit)
         rows = [
             row
             for row in self.connection.execute(query).all()
@@ -348,6 +350,11 @@ class Views:
     def balances(self) -> list[dict[str, Any]]:
         """Every balance that was written down, oldest first."""
         return [dict(row._mapping) for row in self.connection.execute(select(Balance.__table__).order_by(Balance.id))]
+
+    def account_id(self) -> str | None:
+        """The account that the newest balance was read from."""
+        query = select(Balance.account_id).where(Balance.account_id.is_not(None)).order_by(Balance.id.desc()).limit(1)
+        return self.connection.execute(query).scalar()
 
     def last_run(self) -> dict[str, Any] | None:
         """The newest run, as its row."""

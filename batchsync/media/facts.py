@@ -48,26 +48,27 @@ def gather(
     wanted = list(dict.fromkeys(paths))
     found: dict[str, MediaFacts] = {}
     wrong: dict[str, str] = {}
-    with ThreadPoolExecutor(READERS, thread_name_prefix="media") as pool:
-        try:
-            looks = list(pool.map(_look_or_why, wanted))
-            reads = {}
-            for path, seen in zip(wanted, looks, strict=True):
-                if isinstance(seen, str):
-                    wrong[path] = seen
-                else:
-                    reads[pool.submit(_read, seen, known(seen.path, seen.size, seen.mtime_ns))] = path
-            for done, future in enumerate(as_completed(reads), start=len(wrong) + 1):
-                path = reads[future]
-                try:
-                    found[path] = future.result()
-                except UnusableFile as error:
-                    wrong[path] = str(error)
-                if on_progress is not None:
-                    on_progress(done, len(wanted))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+    pool = ThreadPoolExecutor(READERS, thread_name_prefix="media")
+    try:
+        looks = list(pool.map(_look_or_why, wanted))
+        reads = {}
+        for path, seen in zip(wanted, looks, strict=True):
+            if isinstance(seen, str):
+                wrong[path] = seen
+            else:
+                reads[pool.submit(_read, seen, known(seen.path, seen.size, seen.mtime_ns))] = path
+        for done, future in enumerate(as_completed(reads), start=len(wrong) + 1):
+            path = reads[future]
+            try:
+                found[path] = future.result()
+            except UnusableFile as error:
+                wrong[path] = str(error)
+            if on_progress is not None:
+                on_progress(done, len(wanted))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)  # an interrupt shall not wait for large files
+        raise
+    pool.shutdown()
     return {path: found[path] for path in wanted if path in found}, [(p, wrong[p]) for p in wanted if p in wrong]
 
 

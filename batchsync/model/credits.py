@@ -117,6 +117,9 @@ def move(effect: Effect, stake: Stake, stated: int | None = None) -> Movement:
     if effect is Effect.RESERVE:
         entries.append((EntryKind.RESERVE, stake.worst - reserved))
         reserved = stake.worst
+    elif effect is Effect.FOLLOW:
+        entries.append((EntryKind.RESERVE, max(reserved, stake.worst - project, 0) - reserved))
+        reserved += entries[-1][1]
     elif effect is Effect.CHARGE:
         project = stake.estimate if stated is None else stated
         entries.append((EntryKind.CHARGE, project))

@@ -41,6 +41,7 @@ class Event(StrEnum):
     SUBMIT_DEFERRED = "submit_deferred"
     SUBMIT_REFUSED = "submit_refused"
     SUBMIT_LOST = "submit_lost"
+    STRAY_PROJECT = "stray_project"
     RESOLVED_FOUND = "resolved_found"
     RESOLVED_ABSENT = "resolved_absent"
     ABANDONED = "abandoned"
@@ -61,6 +62,7 @@ class Effect(StrEnum):
 
     NONE = "none"
     RESERVE = "reserve"  # reserve what the job may cost
+    FOLLOW = "follow"  # reserve what its living project may still cost
     RELEASE = "release"  # release whatever is reserved
     KEEP = "keep"  # nobody knows: the reserve stays
     CHARGE = "charge"  # charge as stated; keep reserved what it may still cost beyond that
@@ -93,6 +95,8 @@ TRANSITIONS: dict[Event, Transition] = {
     Event.SUBMIT_DEFERRED: _row(S.SUBMITTING, S.HELD, to=S.UPLOADED, effect=Effect.RELEASE),
     Event.SUBMIT_REFUSED: _row(S.SUBMITTING, S.HELD, to=S.FAILED, effect=Effect.RELEASE),
     Event.SUBMIT_LOST: _row(S.SUBMITTING, to=S.HELD, effect=Effect.KEEP),
+    # An answer that came after the job had gone another way: noted and counted, not followed.
+    Event.STRAY_PROJECT: _row(*State, to=None),
     Event.RESOLVED_FOUND: _row(S.HELD, to=S.RENDERING, effect=Effect.CHARGE),
     Event.RESOLVED_ABSENT: _row(S.HELD, to=S.UPLOADED, effect=Effect.RELEASE),
     Event.ABANDONED: _row(S.HELD, to=S.FAILED, effect=Effect.RELEASE),
@@ -106,7 +110,7 @@ TRANSITIONS: dict[Event, Transition] = {
     # Whatever was reserved beyond the charge is given up with the job: it is followed no more.
     Event.GAVE_UP: _row(S.PLANNED, S.UPLOADED, S.RENDERING, S.RENDERED, to=S.FAILED, effect=Effect.RELEASE),
     Event.RETRY_RENDER: _row(S.FAILED, S.CANCELED, to=S.PLANNED),
-    Event.RETRY_FOLLOW: _row(S.FAILED, to=S.RENDERING),  # its project lives: never a new one
+    Event.RETRY_FOLLOW: _row(S.FAILED, to=S.RENDERING, effect=Effect.FOLLOW),  # its project lives: never a new one
 }
 del S
 

@@ -18,7 +18,7 @@ NO_KEY = "(none)"
 
 @dataclass(slots=True)
 class Usage:
-    """Credits of one group, or of everything. `unknown` is what held jobs may have cost, which nobody knows."""
+    """Credits of one group, or of everything. `unknown` is what lost submissions may have cost beyond that."""
 
     key: str
     jobs: int = 0
@@ -93,7 +93,7 @@ def _count(usage: Usage, job: UsageJob) -> None:
     usage.complete += job.state == State.COMPLETE.value
     usage.failed += job.state in (State.FAILED.value, State.CANCELED.value)
     usage.held += job.state == State.HELD.value
-    usage.unknown += job.reserved if job.state == State.HELD.value else 0
+    usage.unknown += job.unknown
 
 
 def _add(usage: Usage, entry: EntrySum) -> None:

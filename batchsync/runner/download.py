@@ -6,13 +6,14 @@ import errno
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
 
 from batchsync.errors import DiskFull, OutputError
 from batchsync.ledger.claims import ClaimedJob
-from batchsync.ledger.views import SavedOutput
+from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
 from batchsync.runner import saving
 from batchsync.runner.floor import LEASE_SECONDS, Floor
@@ -58,7 +59,8 @@ class Downloads:
         """Save all files of one job."""
         floor = self.floor
         links = floor.links.pop(job.seq, None)
-        if links is None:
+        now = floor.clock.now()
+        if links is None or any(link.expires_at is not None and link.expires_at <= now for link in links):
             await floor.ledger.write(lambda w: w.look_again(job.seq, floor.run_id))
             return
         try:
@@ -86,9 +88,9 @@ class Downloads:
         self.floor.count_failure(job, code, message)
 
     async def _save(self, job: ClaimedJob, ordinal: int, link: Download) -> str:
-        final = await to_thread.run_sync(saving.target, job.output_dir, job.output, ordinal)
-        place = Place(job.seq, ordinal, job.project_id or "", final, saving.part_of(final, job.token))
         known = await self.floor.ledger.read(lambda v: v.output(job.seq, ordinal))
+        final = await self._target(job, ordinal)
+        place = Place(job.seq, ordinal, job.project_id or "", final, saving.part_of(final, job.token))
         if known is not None and (known.path, known.project_id) != (str(final), place.project_id):
             known = None
         if await to_thread.run_sync(_holds, final, known):
@@ -99,6 +101,15 @@ class Downloads:
                 await self._fetch(place, link, known)
         await to_thread.run_sync(saving.put_in_place, place.part, final)
         return str(final)
+
+    async def _target(self, job: ClaimedJob, ordinal: int) -> Path:
+        """Where the job's `ordinal`-th file goes: a further one never takes the name that another job's file has."""
+        output, number = job.output, ordinal
+        while True:
+            name = saving.numbered(output, number)
+            if ordinal == 0 or await self.floor.ledger.read(partial(_is_free, job=job, name=name)):
+                return await to_thread.run_sync(saving.target, job.output_dir, name)
+            number += 1
 
     async def _fetch(self, place: Place, link: Download, known: SavedOutput | None) -> None:
         """Have the whole file under its temporary name, and its digest in the ledger."""
@@ -117,6 +128,8 @@ class Downloads:
 
     async def _receive(self, place: Place, body: Body) -> tuple[int, str]:
         if not body.offset:
+            # Before the new validator is written down: it must never stand beside the bytes of another file.
+            await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             await self.floor.ledger.write(
                 lambda w: w.output_started(
                     place.seq, place.ordinal, place.project_id, str(place.final), body.validator
@@ -139,6 +152,11 @@ class Downloads:
             with suppress(OSError):  # what came before the cut is where the next try goes on
                 part.write(bytes(held))
             part.close()
+
+
+def _is_free(views: Views, *, job: ClaimedJob, name: str) -> bool:
+    """Whether no other job's output has that name."""
+    return views.known_jobs(job.output_dir).outputs([name]).get(name, job.id) == job.id
 
 
 def _never_refused(trouble: Trouble) -> Trouble:

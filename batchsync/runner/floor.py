@@ -37,7 +37,13 @@ class Outage:
     streak: int = 0
     pauses: int = 0
     since: float | None = None
+    last: float | None = None
     message: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """How long it is known to last: from its first failure to its last, not to now."""
+        return 0.0 if self.since is None or self.last is None else self.last - self.since
 
 
 class Floor:
@@ -58,6 +64,7 @@ class Floor:
         self.failures = 0
         self.capped = False
         self.broke = False
+        self.over = False
         # Links to finished files: signed and short-lived, so never written down; a fresh look gives new ones.
         self.links: dict[int, tuple[Download, ...]] = {}
         self.handed: deque[ClaimedJob] = deque()
@@ -97,7 +104,7 @@ class Floor:
     @property
     def open(self) -> bool:
         """Whether new submissions may start."""
-        return self.closed is None and self.stopped is None and not self.broke
+        return self.closed is None and self.stopped is None and not self.broke and not self.over
 
     # --- requests to the API ---
 
@@ -116,7 +123,8 @@ class Floor:
         """Take note of how a request to the API went (None: well)."""
         if trouble is not None and trouble.next is Next.AGAIN:
             self.outage.streak += 1
-            self.outage.since = self.outage.since or self.clock.monotonic()
+            self.outage.last = self.clock.monotonic()
+            self.outage.since = self.outage.since or self.outage.last
             self.outage.message = trouble.message
             # Requests that were under way when a pause began fail with it, and say nothing new.
             if self.outage.streak >= OUTAGE_STREAK and not self.pacer.paused_for:

@@ -96,7 +96,8 @@ class Looks:
 
     async def _no_answer(self, job: ClaimedJob, trouble: Trouble) -> None:
         floor = self.floor
-        if trouble.next is Next.GONE and job.strikes + 1 >= MISSING_LOOKS:
+        # Strikes of a job that was seen complete may be its download's: those don't make it deleted.
+        if trouble.next is Next.GONE and job.strikes + 1 >= MISSING_LOOKS and job.rendered_at is None:
             await self._deleted(job, None)
             return
         if trouble.next is Next.FATAL:

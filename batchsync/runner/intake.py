@@ -62,6 +62,7 @@ def prepare(
         planned = plan(manifest.specs, facts, dict(errors), NothingKnown(), manifest=manifest.path)
     problems = (*manifest.problems, *planned.problems)
     problems += tuple(in_the_way(planned, outputs, ledger))
+    problems += tuple(led_away(planned, outputs))
     planned = replace(planned, problems=problems)
     faults = [problem for problem in problems if problem.severity == "error"]
     if faults:
@@ -104,6 +105,24 @@ def in_the_way(planned: Plan, output_dir: str, ledger: Ledger | None) -> list[Pr
         )
         for path, job in waiting.items()
         if resolved[path] not in ours
+    ]
+
+
+def led_away(planned: Plan, output_dir: str) -> list[Problem]:
+    """Outputs that a link in the output directory would lead out of it."""
+    base = Path(output_dir).resolve()
+    folders = {job.output: Path(output_dir, job.output).parent for job in (*planned.new, *planned.changed)}
+    astray = {folder for folder in set(folders.values()) if not folder.resolve().is_relative_to(base)}
+    return [
+        Problem(
+            job.spec.place,
+            "leads out of the output directory, through a link",
+            column="output",
+            value=job.output,
+            hint="outputs stay under the output directory",
+        )
+        for job in (*planned.new, *planned.changed)
+        if folders[job.output] in astray
     ]
 
 

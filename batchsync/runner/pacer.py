@@ -67,7 +67,7 @@ class Pace:
     def limited(self, now: float, retry_after: float | None) -> None:
         """The vendor said 'too many requests': slower once per episode, and everybody waits."""
         if self._cut_at is None or now >= max(self.paused_until, self._cut_at + PAUSE_SECONDS):
-            self.rate = max(LEAST_RATE, self.rate * CUT)
+            self.rate = min(self.ceiling, max(LEAST_RATE, self.rate * CUT))
             self._cut_at = now
         wait = PAUSE_SECONDS if retry_after is None else min(max(retry_after, 0.0), LONGEST_RETRY_AFTER)
         self.pause(now + wait)

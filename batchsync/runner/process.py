@@ -39,12 +39,14 @@ def is_dead(where: str, pid: int, born: str | None) -> bool | None:
     except ProcessLookupError:
         return True
     except PermissionError:
-        return False
+        pass  # somebody's process has that number; whether it is the same one, its birth tells
     state, now_born = _born(pid)
     if state in _DEAD:
         return True
+    if born is None or now_born is None:
+        return None
     # A later process may have been given the same number.
-    return born is not None and now_born is not None and born != now_born
+    return born != now_born
 
 
 def _born(pid: int) -> tuple[str | None, str | None]:

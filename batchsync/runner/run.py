@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -27,7 +28,7 @@ from batchsync.runner.follow import Looks
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.snapshot import Snapshot, Watcher
 from batchsync.runner.stage import Stage
-from batchsync.runner.submit import MOST_RESUBMISSIONS, Submissions
+from batchsync.runner.submit import MOST_LOST, Submissions
 from batchsync.runner.upload import Uploads
 from batchsync.vendor.port import Account, Next, Vendor, VendorTrouble
 
@@ -38,6 +39,8 @@ TICK_SECONDS = 0.5
 START_PATIENCE_SECONDS = 30.0
 CREDIT_LOOK_SECONDS = 15.0
 GOODBYE_SECONDS = 5.0
+LAST_RESORT_SECONDS = 9.5
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 IN_FLIGHT = frozenset({State.SUBMITTING, State.RENDERING, State.RENDERED})
 
 
@@ -85,10 +88,12 @@ class Run:
         self._clock = clock or SystemClock()
         self._watch = watch
         self._started = self._clock.monotonic()
+        self._start_patience = min(options.patience, START_PATIENCE_SECONDS)
         self._stopped: Stopped | None = None
         self._stages: list[Stage[Any]] = []
         self._floor: Floor | None = None
         self._hello_scope = anyio.CancelScope()
+        self._last_resort: threading.Timer | None = None
 
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
@@ -123,7 +128,7 @@ class Run:
             if held:
                 log.warning("%d jobs are held: an earlier run ended while they were being submitted", len(held))
             if self._options.on_ambiguous == "resubmit":
-                w.resubmit_held(self._manifest_id, MOST_RESUBMISSIONS)
+                w.resubmit_held(self._manifest_id, MOST_LOST)
             count = w.take_on(self.id, self._manifest_id, self._options.limit)
             if self._options.output_dir is not None:
                 w.redirect(self.id, str(self._options.output_dir.absolute()))
@@ -134,10 +139,8 @@ class Run:
     async def _hello(self) -> Account | None:
         """The account, None where the vendor doesn't tell. Raises SettingError if it refuses the key.
 
-        An unreachable vendor stops the run.
+        Tries until it is cancelled.
         """
-        patience = min(self._options.patience, START_PATIENCE_SECONDS)
-        deadline = self._clock.monotonic() + patience
         while True:
             try:
                 return await self._vendor.account()
@@ -151,12 +154,8 @@ class Run:
             if trouble.next not in (Next.AGAIN, Next.PACED):
                 log.info("the account can't be read: %s", trouble.message)
                 return None
-            if self._clock.monotonic() >= deadline:
-                log.error("the vendor can't be reached: %s", trouble.message)
-                self._stopped = Stopped.UNREACHABLE
-                return None
-            left = deadline - self._clock.monotonic()
-            await anyio.sleep(min(left, max(1.0, trouble.retry_after or 0.0)))
+            log.info("%s; trying again", trouble.message)
+            await anyio.sleep(max(1.0, trouble.retry_after or 0.0))
 
     # --- the middle ---
 
@@ -164,9 +163,13 @@ class Run:
         async with anyio.create_task_group() as outer:
             outer.start_soon(self._listen)
             account: Account | None = None
-            with self._hello_scope:
+            with self._hello_scope, anyio.move_on_after(self._start_patience) as patience:
                 account = await self._hello()
+            if patience.cancelled_caught:
+                log.error("the vendor can't be reached")
+                self._stopped = self._stopped or Stopped.UNREACHABLE
             if self._stopped is None:
+                await self._same_account(writer, account)
                 await self._write_balance(writer, "start", account)
                 scope = account.id if account and account.id else self._api_url
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope)
@@ -174,6 +177,17 @@ class Run:
                 await self._stages_until_done(floor)
             await self._goodbye(writer)
             outer.cancel_scope.cancel()
+
+    async def _same_account(self, writer: GroupCommit, account: Account | None) -> None:
+        """Raise SettingError if the key is another account's than the one that has this run's jobs in flight."""
+        known = await writer.read(lambda v: v.account_id())
+        if account is None or account.id is None or known in (None, account.id):
+            return
+        if await writer.read(lambda v: v.any_in(self.id, IN_FLIGHT)):
+            raise SettingError(
+                "this key is of another account than the one that has these jobs in flight: it can't see them",
+                hint="use the key that submitted them; nothing was sent that costs anything",
+            )
 
     async def _goodbye(self, writer: GroupCommit) -> None:
         """Write down the closing balance, unless somebody is in a hurry."""
@@ -202,6 +216,7 @@ class Run:
                 if self._stopped is not None:
                     floor.stop(self._stopped)
                 await self._supervise(floor)
+                floor.over = True
                 if floor.stopped is not None:
                     submissions.hurry()
                 free.cancel_scope.cancel()
@@ -219,7 +234,8 @@ class Run:
             return None
         if not await floor.ledger.read(lambda v: v.any_in(self.id, UNFINISHED)):
             return Stopped.LIMIT if self._options.limit is not None else None
-        return floor.stopped or floor.closed or (Stopped.MAX_CREDITS if floor.capped else None)
+        capped = self._options.max_credits is not None
+        return floor.stopped or floor.closed or (Stopped.MAX_CREDITS if capped else None)
 
     async def _supervise(self, floor: Floor) -> None:
         """Return when the run is over; meanwhile watch its limits, and tell the watcher how it stands."""
@@ -248,7 +264,7 @@ class Run:
             floor.stop(Stopped.UNTIL)
         elif options.max_duration is not None and now - self._started >= options.max_duration:
             floor.stop(Stopped.MAX_DURATION)
-        elif floor.outage.since is not None and now - floor.outage.since > options.patience:
+        elif floor.outage.seconds > options.patience:
             floor.stop(Stopped.UNREACHABLE)
 
     async def _is_done(self, floor: Floor) -> bool:
@@ -256,7 +272,15 @@ class Run:
             return False
         blocked = floor.closed is not None or floor.capped
         wanted = IN_FLIGHT if blocked else UNFINISHED
-        return not await floor.ledger.read(lambda v: v.any_in(self.id, wanted))
+        if await floor.ledger.read(lambda v: v.any_in(self.id, wanted)):
+            return False
+        if blocked or self._options.limit is not None:
+            return True
+        # Another process may have added to the manifest, or a person put jobs back, while this run went on.
+        more = await floor.ledger.write(lambda w: w.take_on(self.id, self._manifest_id))
+        if more:
+            floor.changed()
+        return not more
 
     async def _look_for_credit(self, floor: Floor) -> None:
         with anyio.move_on_after(GOODBYE_SECONDS):  # the supervisor has other things to watch
@@ -271,14 +295,21 @@ class Run:
 
     async def _listen(self) -> None:
         """First signal: stop well. Second: at once, as the ledger bears it."""
-        signals = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-        with anyio.open_signal_receiver(*signals) as received:
+        # One that is ignored from the start stays so: that is what nohup is for.
+        wanted = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+        if not wanted:
+            return
+        with anyio.open_signal_receiver(*wanted) as received:
             async for number in received:
                 if self._stopped is not None:
                     os._exit(3)
-                log.warning("%s: stopping; once more stops at once", signal.Signals(number).name)
                 self._stopped = Stopped.SIGNAL
                 self._hello_scope.cancel()
+                # A name that doesn't resolve or a disk that hangs can't be cancelled; the ledger bears a hard end.
+                self._last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (3,))
+                self._last_resort.daemon = True
+                self._last_resort.start()
+                log.warning("%s: stopping; once more stops at once", signal.Signals(number).name)
                 if self._floor is not None:
                     self._floor.stop(Stopped.SIGNAL)
 
@@ -292,7 +323,12 @@ class Run:
                 w.renew(busy, self.id, LEASE_SECONDS)
                 return w.reap(process.is_dead)
 
-            held = await floor.ledger.write(write)
+            try:
+                held = await floor.ledger.write(write)
+            except DiskFull as error:
+                log.error("%s", error)
+                floor.stop(Stopped.DISK_FULL)
+                continue
             if held:
                 log.warning("%d jobs are held: another run ended while they were being submitted", len(held))
             floor.changed()

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from batchsync.errors import OutputError
 
 _READ_BYTES = 1 << 20
 
 
-def target(output_dir: str, output: str, ordinal: int) -> Path:
-    """The final path of a job's `ordinal`-th file (from 0), its folder created. Raises OutputError."""
+def numbered(output: str, ordinal: int) -> str:
+    """The name of a job's `ordinal`-th file, from 0: `a.mp4`, `a-2.mp4`, `a-3.mp4`."""
+    wanted = PurePosixPath(output)
+    return str(wanted.with_name(f"{wanted.stem}-{ordinal + 1}{wanted.suffix}")) if ordinal else output
+
+
+def target(output_dir: str, output: str) -> Path:
+    """The final path of an output, its folder created. Raises OutputError."""
     base = Path(output_dir).resolve()
     wanted = Path(output)
-    if ordinal:
-        wanted = wanted.with_name(f"{wanted.stem}-{ordinal + 1}{wanted.suffix}")
     if wanted.is_absolute() or ".." in wanted.parts:
         raise OutputError(f"the output {output!r} leads out of the output directory")
     path = base / wanted
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        inside = path.parent.resolve().is_relative_to(base)
+        inside = path.parent.resolve().is_relative_to(base)  # before a folder is made, and after
+        if inside:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            inside = path.parent.resolve().is_relative_to(base)
     except OSError as error:
         raise OutputError(f"the folder {path.parent} can't be made: {error.strerror}") from None
     if not inside:

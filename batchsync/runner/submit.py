@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import anyio
 
-from batchsync.errors import DiskFull
 from batchsync.ledger.claims import ClaimedJob, Exposure, Intent
 from batchsync.ledger.ledger import Writes
 from batchsync.model.job import Mode, SourceKind
@@ -24,18 +22,7 @@ log = logging.getLogger("batchsync.run")
 
 AT_ONCE = 16  # submissions that wait for their answer at the same time
 STOP_SECONDS = 7.0  # how long a submission may still wait for its answer once the run is stopping
-MOST_RESUBMISSIONS = 3  # with --on-ambiguous resubmit: a vendor that never answers must not be paid for ever
-
-
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """A submission about to leave."""
-
-    intent: Intent
-
-    @property
-    def seq(self) -> int:
-        return self.intent.job.seq
+MOST_LOST = 3  # with --on-ambiguous resubmit: a vendor that never answers must not be paid for ever
 
 
 class Submissions:
@@ -47,14 +34,15 @@ class Submissions:
         self._exposure = Exposure()
         self._waiting: set[anyio.CancelScope] = set()
 
-    def stage(self) -> Stage[Paid]:
+    def stage(self) -> Stage[Intent]:
         """The stage that brings jobs from `uploaded` to `rendering`."""
         return Stage("submit", self.floor, [State.UPLOADED], AT_ONCE, self.claim, self.work, lambda: self.floor.open)
 
-    async def claim(self, free: int) -> Sequence[Paid]:
+    async def claim(self, free: int) -> Sequence[Intent]:
         """Write the intents of as many submissions as the pace lets go right now."""
         floor, options = self.floor, self.floor.options
-        if await floor.ledger.read(lambda v: v.next_due(floor.run_id, [State.UPLOADED])) is None:
+        due = await floor.ledger.read(lambda v: v.next_due(floor.run_id, [State.UPLOADED]))
+        if due is None or due > floor.clock.now():
             return []
         # The turn comes first: an intent that waits for its turn would be held if the process died meanwhile.
         turns = 0
@@ -78,26 +66,21 @@ class Submissions:
         floor.pacer.give_back(turns - len(got.intents))
         self._exposure = got.exposure
         floor.capped = got.capped
-        return [Paid(intent) for intent in got.intents]
+        return got.intents
 
     def _name(self, job: ClaimedJob) -> str:
         name = job.name or job.id
         return name if self.floor.options.plain_names else f"{name} · {job.token}"
 
-    async def work(self, paid: Paid) -> None:
+    async def work(self, intent: Intent) -> None:
         """Send one submission and write its outcome; cancelled by nothing but its own deadline."""
-        intent = paid.intent
         with anyio.CancelScope(shield=True):
             outcome = await self._send(intent)
             try:
                 await self._record(intent, outcome)
-            except DiskFull:
+            except Exception:
                 if isinstance(outcome, Created):
-                    log.error(
-                        "job %s was created as project %s, and the ledger has no room to note it: "
-                        "once there is room, `batchsync resolve %s --project %s`",
-                        *(intent.job.id, outcome.project_id, intent.job.id, outcome.project_id),
-                    )
+                    _tell_unrecorded(intent, outcome)
                 raise
 
     async def _send(self, intent: Intent) -> Submitted | None:
@@ -129,7 +112,12 @@ class Submissions:
             now = floor.clock.now()
             look_at = next_look(now, now, floor.options.poll_interval)
             project, credits, status = outcome.project_id, outcome.credits, outcome.status
-            await floor.ledger.write(lambda w: w.accepted(seq, submission, project, credits, look_at, status))
+            if not await floor.ledger.write(lambda w: w.accepted(seq, submission, project, credits, look_at, status)):
+                log.error(
+                    "job %s: project %s was created after the job had gone another way; it is paid for, "
+                    "counted, and not downloaded",
+                    *(intent.job.id, project),
+                )
         elif isinstance(outcome, NotCreated):
             await self._not_created(intent, outcome)
         else:
@@ -140,11 +128,14 @@ class Submissions:
         seq, submission = intent.job.seq, intent.submission_id
         code, message, status = trouble.code, trouble.message, trouble.status
         floor.learn(trouble)
-        if trouble.next is Next.REFUSED:
+        now = floor.clock.now()
+        again = trouble.next is Next.AGAIN
+        hopeless = again and now - (intent.job.failing_since or now) > floor.options.patience
+        if trouble.next is Next.REFUSED or hopeless:
             await floor.ledger.write(lambda w: w.refused(seq, submission, code, message, status))
             floor.count_failure(intent.job, code, message)
             return
-        not_before = floor.clock.now()
+        not_before = now
         if trouble.next is Next.FATAL:
             floor.close(Stopped.UNAUTHORIZED)
         elif trouble.next is Next.BROKE:
@@ -152,24 +143,35 @@ class Submissions:
         elif trouble.next is not Next.PACED:
             not_before = floor.retry_at(intent.job.tries, trouble.retry_after)
         log.info("job %s was not created: %s (%s)", intent.job.id, message, code)
-        await floor.ledger.write(lambda w: w.deferred(seq, submission, code, message, not_before, status))
+        await floor.ledger.write(
+            lambda w: w.deferred(seq, submission, code, message, not_before, status, failing=again)
+        )
 
     async def _unknown(self, intent: Intent, outcome: Unknown) -> None:
         seq, submission = intent.job.seq, intent.submission_id
         code, message, status = outcome.code, outcome.message, outcome.status
-        again = (
-            self.floor.options.on_ambiguous == "resubmit"
-            and intent.job.submissions + 1 < MOST_RESUBMISSIONS
-            and self.floor.stopped is None
-        )
-        log.warning("job %s is held: %s (%s); it may have been created", intent.job.id, message, code)
+        resubmit = self.floor.options.on_ambiguous == "resubmit" and self.floor.stopped is None
 
-        def write(w: Writes) -> None:
+        def write(w: Writes) -> bool:
             w.lost(seq, submission, code, message, status)
-            if again:
-                w.resolved(seq, project_id=None, by="--on-ambiguous resubmit")
+            return resubmit and w.resubmitted(seq, MOST_LOST)
 
-        await self.floor.ledger.write(write)
+        if await self.floor.ledger.write(write):
+            log.warning(
+                "job %s is sent again, though it may have been created: %s (%s)", intent.job.id, message, code
+            )
+        else:
+            log.warning("job %s is held: %s (%s); it may have been created", intent.job.id, message, code)
+
+
+def _tell_unrecorded(intent: Intent, outcome: Created) -> None:
+    """The last place where a project's id can be kept, if the ledger can't take it."""
+    job = intent.job.id
+    log.error(
+        "job %s was created as project %s, and the ledger could not note it; once it can: "
+        "`batchsync resolve %s --project %s`",
+        *(job, outcome.project_id, job, outcome.project_id),
+    )
 
 
 def _request(intent: Intent) -> SubmitRequest:

@@ -115,7 +115,7 @@ class Uploads:
 
     async def _upload(self, assets: Sequence[Asset]) -> None:
         wanted = [(asset.kind, asset.extension) for asset in assets]
-        slots = await self.floor.ask(lambda: self.floor.vendor.upload_slots(wanted))
+        slots = await self._slots(wanted)
         failures: list[Exception] = []
 
         async def send(asset: Asset, slot: UploadSlot) -> None:
@@ -130,12 +130,21 @@ class Uploads:
         if failures:
             raise failures[0]
 
+    async def _slots(self, wanted: Sequence[tuple[Kind, str]]) -> list[UploadSlot]:
+        return await self.floor.ask(lambda: self.floor.vendor.upload_slots(wanted))
+
     async def _send(self, asset: Asset, slot: UploadSlot) -> None:
         async with self.floor.transfers:
             try:
                 size = (await to_thread.run_sync(Path(asset.path).stat)).st_size
-                async with aclosing(read_checked(Path(asset.path), size, asset.digest)) as chunks:
-                    await self.floor.vendor.put(slot, chunks, size)
+                try:
+                    await self._put(asset, slot, size)
+                except VendorTrouble as failure:
+                    if failure.trouble.next is not Next.GONE:
+                        raise
+                    # Its URL ran out while it waited for its turn: that is nobody's fault.
+                    (slot,) = await self._slots([(asset.kind, asset.extension)])
+                    await self._put(asset, slot, size)
             except (OSError, Changed) as error:
                 reason = error.strerror if isinstance(error, OSError) else str(error)
                 raise VendorTrouble(
@@ -147,6 +156,10 @@ class Uploads:
             lambda w: w.uploaded(scope, asset.digest, asset.kind, size, slot.file_path, until)
         )
         self._known[asset.digest, asset.kind] = AtVendor(slot.file_path, until)
+
+    async def _put(self, asset: Asset, slot: UploadSlot, size: int) -> None:
+        async with aclosing(read_checked(Path(asset.path), size, asset.digest)) as chunks:
+            await self.floor.vendor.put(slot, chunks, size)
 
 
 def _asset(kind: Kind, source: str, value: str, digest: str | None) -> Asset | None:

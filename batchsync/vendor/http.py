@@ -27,6 +27,7 @@ class Timeouts:
     """
 
     connect: float = 10.0
+    paid_connect: float = 5.0
     read: float = 30.0
     paid_read: float = 45.0
     whole: float = 90.0
@@ -121,10 +122,10 @@ def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
     except OSError:
         raise SettingError("The certificates in SSL_CERT_FILE or SSL_CERT_DIR can't be read") from None
     keyed = {**_HEADERS, "Accept": "application/json", "Authorization": f"Bearer {key}"}
-    read, paid, stall = (
-        httpx.Timeout(silence, connect=timeouts.connect)
-        for silence in (timeouts.read, timeouts.paid_read, timeouts.stall)
-    )
+    read = httpx.Timeout(timeouts.read, connect=timeouts.connect)
+    # Shorter than a run that is told to stop waits for its submissions: no connection, no doubt.
+    paid = httpx.Timeout(timeouts.paid_read, connect=timeouts.paid_connect)
+    stall = httpx.Timeout(timeouts.stall, connect=timeouts.connect)
     # Short-lived idle connections: many servers close theirs after 5 s, and a request that meets that is lost.
     reuse = httpx.Limits(keepalive_expiry=3.0)
     # The paid request has a fresh connection each time: a cut of a stale one looks like a lost answer.

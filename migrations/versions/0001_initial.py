@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("generation_mode", sa.String(length=16), nullable=False),
         sa.Column("output", sa.Text(), nullable=False),
         sa.Column("output_dir", sa.Text(), nullable=False),
+        sa.Column("source_fps", sa.Float(precision=53), nullable=True),
         sa.Column("estimate", sa.BigInteger(), nullable=False),
         sa.Column("worst", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),

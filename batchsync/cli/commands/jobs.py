@@ -21,7 +21,7 @@ RESULT_COLUMNS = ("state", "project_id", "output_file", "credits", "attempts", "
 @o.option("--state", "states", multiple=True, type=click.Choice([s.value for s in Shown]), help="Repeatable.")
 @o.option("--manifest", metavar="FILE", help="Only the jobs of this manifest.")
 @o.option("--tag", "tags", multiple=True, metavar="K=V", help="Only jobs with this tag. Repeatable.")
-@o.option("--limit", type=o.COUNT, help="The first N only.")
+@o.option("--limit", env="JOBS_LIMIT", type=o.COUNT, help="The first N only.")
 @o.format_option
 def command(
     ledger: str, states: tuple[str, ...], manifest: str | None, tags: tuple[str, ...], limit: int | None, how: str

@@ -28,11 +28,12 @@ def upgrade(ledger: str) -> int:
     path = sqlite_path(url)
     if path is not None and not path.exists():
         raise LedgerMissing(f"there is no ledger at {path}", hint="use --ledger")
-    engine = make_engine(url, write=True)
+    reader, writer = make_engine(url, write=False), make_engine(url, write=True)
     try:
-        before, after, kept = schema.upgrade(engine)
+        before, after, kept = schema.upgrade(reader, writer)
     finally:
-        engine.dispose()
+        reader.dispose()
+        writer.dispose()
     if before == after:
         say(f"The ledger is up to date (version {after} of its tables).")
     else:

@@ -27,8 +27,8 @@ FIELDS = ("jobs", "complete", "failed", "held", "estimated", "charged", "refunde
     metavar="GROUP",
     help="run, manifest, day, month, mode, tag:KEY or job.",
 )
-@o.option("--since", metavar="DATE", help="From this day on (YYYY-MM-DD, UTC).")
-@o.option("--until", metavar="DATE", help="Before this day (YYYY-MM-DD, UTC).")
+@o.option("--since", env="REPORT_SINCE", metavar="DATE", help="From this day on (YYYY-MM-DD, UTC).")
+@o.option("--until", env="REPORT_UNTIL", metavar="DATE", help="Before this day (YYYY-MM-DD, UTC).")
 @o.format_option
 @o.option("--output", "-o", "file", type=click.Path(path_type=Path), help="Write it into this file.")
 @o.price_option

@@ -15,7 +15,7 @@ from batchsync.model.states import Event, Shown
 @click.command("retry", short_help="put failed or canceled jobs back")
 @click.argument("jobs", nargs=-1)
 @o.ledger_option
-@o.option("--failed", is_flag=True, help="All failed and canceled jobs.")
+@o.option("--failed", is_flag=True, help="All failed and canceled jobs, but abandoned ones.")
 def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
     """Put failed or canceled JOBs back, for the next `run` or `resume`.
 
@@ -31,7 +31,8 @@ def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
     with Ledger(ledger) as book:
         if failed:
             wanted = JobFilter(states=(Shown.FAILED.value, Shown.CANCELED.value))
-            found = book.read(lambda v: v.jobs(wanted))
+            # What an abandoned job may have cost is unknown: it is sent again only if it is named.
+            found = [job for job in book.read(lambda v: v.jobs(wanted)) if job.error_code != "abandoned"]
         else:
             found = book.read(lambda v: [v.job(job) for job in jobs])
 
