@@ -93,7 +93,7 @@ def safe_cell(value: object) -> object:
 def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values with a header line."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    writer = csv.writer(text, lineterminator="\r\n")  # only then is a lone CR in a cell quoted
     writer.writerow([safe_cell(header) for header in headers])
     writer.writerows([[safe_cell(cell) for cell in row] for row in rows])
     return text.getvalue()

@@ -71,10 +71,14 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """The most that the jobs of a scope can have cost: the sum of all their entries up to `last_entry`."""
+    """The most that the jobs of a scope can have cost: the sum of all their entries up to `last_entry`.
+
+    `members` is how many jobs the scope had: one that joins brings entries older than the last one.
+    """
 
     total: int = 0
     last_entry: int = 0
+    members: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +233,12 @@ class Claims(Moves):
 
     def exposure(self, manifest_id: int | None, known: Exposure = Exposure()) -> Exposure:
         """The most that a manifest's jobs (all jobs, if None) can have cost; reads only entries not yet `known`."""
+        members = 0
+        if manifest_id is not None:
+            count = select(func.count()).where(ManifestEntry.manifest_id == manifest_id)
+            members = self.connection.execute(count).scalar_one()
+        if members != known.members:
+            known = Exposure(members=members)
         entries = select(func.coalesce(func.sum(CreditEntry.amount), 0), func.max(CreditEntry.id)).where(
             CreditEntry.id > known.last_entry
         )
@@ -239,7 +249,7 @@ class Claims(Moves):
             )
             entries = entries.where(mine.exists())
         amount, last = self.connection.execute(entries).one()
-        return Exposure(known.total + int(amount), int(last or known.last_entry))
+        return Exposure(known.total + int(amount), int(last or known.last_entry), members)
 
     def _lease(self, seqs: Sequence[int], run_id: str, lease: float) -> None:
         if seqs:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from batchsync.errors import LedgerError
+from batchsync.errors import IllegalTransition, LedgerError
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
 from batchsync.ledger.tables import Balance, Job, ManifestEntry, Output, Submission, Upload, table
@@ -16,6 +16,9 @@ from batchsync.model.states import Event, State
 
 _UPLOADED = insert(table(Upload))
 _NEWEST = select(func.max(Submission.id)).where(Submission.job_seq == bindparam("at_seq"))
+_OUTCOME = select(Submission.outcome).where(
+    Submission.id == bindparam("at_id"), Submission.job_seq == bindparam("at_seq")
+)
 _SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
 _OWNED = update(table(Job)).where(Job.seq == bindparam("at_seq"), Job.lease_owner == bindparam("at_owner"))
 _OUTPUT = update(table(Output)).where(
@@ -58,10 +61,11 @@ class Outcomes(Moves):
 
         False if the job has gone another way meanwhile: then the project is paid for and noted, but not followed.
         """
-        self._settle(submission_id, "created", project_id=project_id, http_status=status)
         if self._job(seq).project_id == project_id:
             return True  # a person was faster to say so
-        if not self._awaited(seq, submission_id):
+        awaited = self._awaited(seq, submission_id)
+        self._settle(submission_id, "created", project_id=project_id, http_status=status)
+        if not awaited:
             self._stray(seq, submission_id, project_id, credits)
             return False
         self._move(
@@ -75,9 +79,19 @@ class Outcomes(Moves):
         return True
 
     def _awaited(self, seq: int, submission_id: int) -> bool:
-        """Whether the job still waits for the outcome of this submission: no later one, and nobody has decided it."""
+        """Whether the job still waits for the outcome of this submission: no later one, and nobody has decided it.
+
+        Raises IllegalTransition if it is known to have made a project.
+        """
+        outcome = self.connection.execute(_OUTCOME, {"at_id": submission_id, "at_seq": seq}).one_or_none()
+        if outcome is None or outcome.outcome == "created":
+            raise IllegalTransition(f"submission {submission_id} of job number {seq} has had its answer")
         newest = self.connection.execute(_NEWEST, {"at_seq": seq}).scalar_one()
-        return newest == submission_id and self._job(seq).state in (State.SUBMITTING.value, State.HELD.value)
+        return bool(newest == submission_id) and self._job(seq).state in (State.SUBMITTING.value, State.HELD.value)
+
+    def _require_awaited(self, seq: int, submission_id: int) -> None:
+        if not self._awaited(seq, submission_id):
+            raise IllegalTransition(f"job number {seq} no longer waits for the answer to submission {submission_id}")
 
     def _stray(self, seq: int, submission_id: int, project_id: str, credits: int | None) -> None:
         job = self._job(seq)
@@ -101,9 +115,8 @@ class Outcomes(Moves):
 
         `failing` if it was this job's own trouble with the vendor, which has its patience.
         """
+        self._require_awaited(seq, submission_id)
         self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
-        if not self._awaited(seq, submission_id):
-            return
         job = self._job(seq)
         values = {
             **FREE,
@@ -123,9 +136,8 @@ class Outcomes(Moves):
 
     def refused(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Certainly no project was made, and the vendor won't make one of this job."""
+        self._require_awaited(seq, submission_id)
         self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
-        if not self._awaited(seq, submission_id):
-            return
         self._move(
             Event.SUBMIT_REFUSED,
             seq,
@@ -136,9 +148,8 @@ class Outcomes(Moves):
 
     def lost(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Nobody can know whether a project was made: the job is held."""
+        self._require_awaited(seq, submission_id)
         self._settle(submission_id, "unknown", code=code, message=message, http_status=status)
-        if self._job(seq).state == State.HELD.value or not self._awaited(seq, submission_id):
-            return
         self._move(
             Event.SUBMIT_LOST,
             seq,

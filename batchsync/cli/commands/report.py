@@ -27,7 +27,7 @@ FIELDS = ("jobs", "complete", "failed", "held", "estimated", "charged", "refunde
     metavar="GROUP",
     help="run, manifest, day, month, mode, tag:KEY or job.",
 )
-@o.option("--since", env="REPORT_SINCE", metavar="DATE", help="From this day on (YYYY-MM-DD, UTC).")
+@o.option("--since", metavar="DATE", help="From this day on (YYYY-MM-DD, UTC).")
 @o.option("--until", env="REPORT_UNTIL", metavar="DATE", help="Before this day (YYYY-MM-DD, UTC).")
 @o.format_option
 @o.option("--output", "-o", "file", type=click.Path(path_type=Path), help="Write it into this file.")
@@ -84,7 +84,7 @@ def _csv(report: Report, price: Price | None) -> str:
     rows: list[list[object]] = [
         [usage.key, *_values(usage), str(price.usd(usage.net)) if price else ""] for usage in report.groups
     ]
-    return csv_text([report.by, *FIELDS, "usd"], rows).rstrip("\n")
+    return csv_text([report.by, *FIELDS, "usd"], rows).rstrip("\r\n")
 
 
 def _json(report: Report, price: Price | None) -> str:
