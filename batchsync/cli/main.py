@@ -6,6 +6,7 @@ import importlib
 import os
 import signal
 import sys
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -63,8 +64,9 @@ def main(args: list[str] | None = None) -> NoReturn:
     try:
         code: Any = cli.main(args, prog_name="batchsync", standalone_mode=False)
     except click.exceptions.Abort:
-        click.echo("Interrupted. What was done is kept: the same command goes on where it was.", err=True)
-        sys.stdout.flush()
+        with suppress(OSError, ValueError):
+            click.echo("Interrupted. What was done is kept: the same command goes on where it was.", err=True)
+            sys.stdout.flush()
         os._exit(3)  # threads that still read large files would be waited for
     except click.ClickException as error:
         error.show()

@@ -29,9 +29,9 @@ def clean(text: object) -> str:
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print a line; colours fall away where no terminal reads, and all of it where nobody does any more."""
+    """Print a line, or lines as they end; colours fall away where no terminal reads, all where nobody does."""
     try:
-        click.echo(text, err=err)
+        click.echo(text, err=err, nl=not text.endswith("\n"))
     except OSError:
         # `| head`, or a terminal that has gone: no error of ours, and the exit code is what still counts.
         stream = sys.stderr if err else sys.stdout

@@ -112,7 +112,7 @@ def led_away(planned: Plan, output_dir: str) -> list[Problem]:
     """Outputs that a link in the output directory would lead out of it."""
     base = Path(output_dir).resolve()
     folders = {job.output: Path(output_dir, job.output).parent for job in (*planned.new, *planned.changed)}
-    astray = {folder for folder in set(folders.values()) if not folder.resolve().is_relative_to(base)}
+    astray = {folder for folder in set(folders.values()) if not _is_inside(folder, base)}
     return [
         Problem(
             job.spec.place,
@@ -124,6 +124,13 @@ def led_away(planned: Plan, output_dir: str) -> list[Problem]:
         for job in (*planned.new, *planned.changed)
         if folders[job.output] in astray
     ]
+
+
+def _is_inside(folder: Path, base: Path) -> bool:
+    try:
+        return folder.resolve().is_relative_to(base)
+    except RuntimeError:  # links that lead in a circle, before Python 3.13
+        return False
 
 
 def require_output_dir(output_dir: Path) -> None:

@@ -19,18 +19,20 @@ def numbered(output: str, ordinal: int) -> str:
 
 def target(output_dir: str, output: str) -> Path:
     """The final path of an output, its folder created. Raises OutputError."""
-    base = Path(output_dir).resolve()
     wanted = Path(output)
     if wanted.is_absolute() or ".." in wanted.parts:
         raise OutputError(f"the output {output!r} leads out of the output directory")
-    path = base / wanted
+    path = Path(output_dir, wanted)
     try:
+        base = Path(output_dir).resolve()
+        path = base / wanted
         inside = path.parent.resolve().is_relative_to(base)  # before a folder is made, and after
         if inside:
             path.parent.mkdir(parents=True, exist_ok=True)
             inside = path.parent.resolve().is_relative_to(base)
-    except OSError as error:
-        raise OutputError(f"the folder {path.parent} can't be made: {error.strerror}") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
+        reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise OutputError(f"the folder {path.parent} can't be made: {reason}") from None
     if not inside:
         raise OutputError(f"the output {output!r} leads out of the output directory, through a link")
     return path

@@ -39,7 +39,7 @@ def command(
     if how == "json":
         print_json([as_json(job) for job in found])
     elif how == "csv":
-        say(_csv(found).rstrip("\r\n"))
+        say(_csv(found))
     elif found:
         say(_table(found))
     else:

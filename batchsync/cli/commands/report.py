@@ -51,7 +51,7 @@ def command(
         say(text)
         return 0
     try:
-        file.write_text(text + "\n", encoding="utf-8")
+        file.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="")
     except OSError as error:
         raise SettingError(f"{file} can't be written: {error.strerror}") from None
     say(f"Wrote {file}")
@@ -84,7 +84,7 @@ def _csv(report: Report, price: Price | None) -> str:
     rows: list[list[object]] = [
         [usage.key, *_values(usage), str(price.usd(usage.net)) if price else ""] for usage in report.groups
     ]
-    return csv_text([report.by, *FIELDS, "usd"], rows).rstrip("\r\n")
+    return csv_text([report.by, *FIELDS, "usd"], rows)
 
 
 def _json(report: Report, price: Price | None) -> str:

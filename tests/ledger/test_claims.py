@@ -1,0 +1,549 @@
+"""Claims: who gets which job, within which limits, and what becomes of it when its owner is gone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Barrier, Thread
+
+import pytest
+from ledger.book import ESTIMATE, NOON, WORST, Hands, add, columns, dump, job, jobs, make_ready, query, start_run
+
+from batchsync.errors import IllegalTransition, LeaseLost, LedgerError
+from batchsync.ledger.claims import ASSET_MARGIN_SECONDS, ClaimedJob, Exposure, Intent, SubmissionClaim
+from batchsync.ledger.intake import Process
+from batchsync.ledger.ledger import Ledger
+from batchsync.model.states import State
+
+A, B = "run-a", "run-b"
+LEASE = 60.0
+
+
+def claim(ledger: Ledger, run: str, state: State = State.PLANNED, limit: int = 100) -> list[str]:
+    return [claimed.id for claimed in ledger.write(lambda w: w.claim(run, state, limit, LEASE), run)]
+
+
+def submit(
+    ledger: Ledger,
+    run: str,
+    limit: int = 100,
+    *,
+    most: int = 100,
+    cap: int | None = None,
+    manifest: int | None = None,
+    known: Exposure | None = None,
+) -> SubmissionClaim:
+    return ledger.write(
+        lambda w: w.claim_submissions(
+            run,
+            limit,
+            LEASE,
+            max_in_flight=most,
+            name=lambda claimed: f"{claimed.id} · {claimed.token}",
+            cap=cap,
+            cap_manifest=manifest,
+            exposure=known or Exposure(),
+        ),
+        run,
+    )
+
+
+def fail(ledger: Ledger, seq: int, until: float) -> None:
+    ledger.write(lambda w: w.attempt_failed(seq, A, "odd", "words", until, strike=False), A)
+
+
+def accept(ledger: Ledger, intent: Intent, credits: int) -> None:
+    seq, project = intent.job.seq, f"p{intent.job.seq}"
+    ledger.write(lambda w: w.accepted(seq, intent.submission_id, project, credits, 0.0, 200), A)
+
+
+def finish(ledger: Ledger, seq: int, credits: int) -> None:
+    ledger.write(lambda w: w.render_done(seq, A, credits, 25.0), A)
+
+
+def exposure(ledger: Ledger, known: Exposure) -> Exposure:
+    return ledger.write(lambda w: w.exposure(None, known))
+
+
+def owner(path: Path, seq: int) -> str | None:
+    found: str | None = columns(path, seq, "lease_owner")[0]
+    return found
+
+
+@pytest.fixture
+def ready(ledger: Ledger) -> Callable[..., Ledger]:
+    """A ledger with `count` jobs that run A may submit now."""
+
+    def make(count: int, **more: int) -> Ledger:
+        add(ledger, jobs(count, **more))
+        start_run(ledger, A)
+        make_ready(ledger, A, count)
+        return ledger
+
+    return make
+
+
+# --- which jobs ---
+
+
+def test_jobs_are_claimed_in_the_order_of_their_due_time_then_of_the_manifest(ledger: Ledger, clock: Hands) -> None:
+    add(ledger, jobs(4))
+    start_run(ledger, A)
+    claim(ledger, A)
+    for seq, wait in ((1, 30.0), (2, 10.0), (4, 999.0)):
+        until = clock.at + wait
+        fail(ledger, seq, until)
+    ledger.write(lambda w: w.release(A), A)
+    clock.at += 100
+    assert claim(ledger, A) == ["job-002", "job-001", "job-000"]
+
+
+def test_a_claim_takes_no_more_than_its_limit(ledger: Ledger) -> None:
+    add(ledger, jobs(5))
+    start_run(ledger, A)
+    assert claim(ledger, A, limit=0) == claim(ledger, A, limit=-1) == []
+    assert claim(ledger, A, limit=2) == ["job-000", "job-001"]
+    assert claim(ledger, A, limit=2) == ["job-002", "job-003"]
+    assert claim(ledger, A, limit=2) == ["job-004"]
+    assert claim(ledger, A, limit=2) == []
+
+
+def test_what_is_claimed_is_told_in_full(ledger: Ledger, path: Path) -> None:
+    add(ledger, [job("a", name="Clip", start_seconds=0.5, max_fps_limit=24.0)], output_dir="/out")
+    start_run(ledger, A)
+    (claimed,) = ledger.write(lambda w: w.claim(A, State.PLANNED, 1, LEASE), A)
+    assert isinstance(claimed, ClaimedJob)
+    assert (claimed.id, claimed.name, claimed.video, claimed.video_kind) == (
+        "a",
+        "Clip",
+        "https://cdn.example/a.mp4",
+        "url",
+    )
+    assert (claimed.start_seconds, claimed.end_seconds, claimed.max_fps_limit) == (0.5, 2.0, 24.0)
+    assert (claimed.output_dir, claimed.output, claimed.worst) == ("/out", "a.mp4", WORST)
+
+
+def test_a_run_gets_only_the_jobs_that_it_took_on(ledger: Ledger) -> None:
+    first = add(ledger, jobs(2), path="/w/first.csv")
+    add(ledger, [job("other")], path="/w/second.csv")
+    start_run(ledger, A, manifest_id=first.manifest_id)
+    start_run(ledger, B, limit=1)
+    add(ledger, [job("late")], path="/w/first.csv")
+    assert claim(ledger, B) == ["job-000"]
+    assert claim(ledger, A) == ["job-001"]
+
+
+def test_uploads_run_only_so_far_ahead_of_submissions(ledger: Ledger) -> None:
+    add(ledger, jobs(6))
+    start_run(ledger, A)
+    make_ready(ledger, A, 2)
+
+    def ahead(count: int) -> list[str]:
+        return [found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, ahead=count), A)]
+
+    assert ahead(1) == []
+    assert ahead(2) == []
+    assert ahead(3) == ["job-002"]
+
+
+# --- submissions: limits and cap ---
+
+
+def test_an_intent_is_on_disk_with_its_reserve_before_it_may_leave(ready: Callable[..., Ledger], path: Path) -> None:
+    ledger = ready(1)
+    (intent,) = submit(ledger, A).intents
+    assert intent.name.startswith("job-000 · ")
+    assert columns(path, 1, "state, reserved, submissions, lease_owner") == ("submitting", WORST, 1, A)
+    assert query(path, "SELECT id, number, name, settled_at, outcome FROM submissions") == [
+        (intent.submission_id, 1, intent.name, None, None)
+    ]
+    assert query(path, "SELECT kind, amount, submission_id FROM credit_entries") == [
+        ("reserve", WORST, intent.submission_id)
+    ]
+
+
+def test_only_jobs_that_the_run_follows_take_places_in_flight(ledger: Ledger) -> None:
+    """Others would take them and never give them back, if their own run was cut short."""
+    add(ledger, jobs(3), path="/w/first.csv")
+    start_run(ledger, A)
+    make_ready(ledger, A, 3)
+    second = add(ledger, [job("x"), job("y")], path="/w/second.csv")
+    start_run(ledger, B, manifest_id=second.manifest_id)
+    make_ready(ledger, B, 2)
+    assert len(submit(ledger, A, most=3).intents) == 3
+    (one,) = submit(ledger, B, most=1).intents
+    assert one.job.id == "x"
+    assert submit(ledger, B, most=1).intents == ()
+    ledger.write(lambda w: w.deferred(one.job.seq, one.submission_id, "busy", "later", NOON + 9, 503), B)
+    assert [intent.job.id for intent in submit(ledger, B, most=1).intents] == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("cap", "wanted"), [(None, 4), (0, 0), (WORST - 1, 0), (WORST, 1), (3 * WORST - 1, 2), (4 * WORST, 4)]
+)
+def test_the_cap_is_reached_and_never_passed(ready: Callable[..., Ledger], cap: int | None, wanted: int) -> None:
+    ledger = ready(4)
+    got = submit(ledger, A, cap=cap)
+    assert len(got.intents) == wanted
+    assert got.capped == (wanted < 4)
+    assert submit(ledger, A, cap=cap).intents == ()
+
+
+def test_what_is_settled_makes_room_under_the_cap(ready: Callable[..., Ledger], clock: Hands) -> None:
+    ledger = ready(3)
+    (first,) = submit(ledger, A, cap=150).intents
+    ledger.write(lambda w: w.accepted(1, first.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    assert submit(ledger, A, cap=150).intents == ()  # it may still come to 100
+    claim(ledger, A, State.RENDERING)
+    ledger.write(lambda w: w.render_done(1, A, 50, 25.0), A)
+    assert len(submit(ledger, A, cap=150).intents) == 1
+
+
+def test_the_cap_counts_what_a_held_job_may_have_cost(ready: Callable[..., Ledger]) -> None:
+    ledger = ready(2)
+    submit(ledger, A, 1)
+    ledger.write(lambda w: w.lost(1, 1, "cut", "gone", None), A)
+    got = submit(ledger, A, cap=2 * WORST - 1)
+    assert (got.intents, got.capped) == ((), True)
+    ledger.write(lambda w: w.resolved(1, project_id=None), A)
+    assert len(submit(ledger, A, cap=2 * WORST - 1).intents) == 1
+
+
+def test_the_cap_of_a_manifest_is_not_used_up_by_another(ledger: Ledger) -> None:
+    add(ledger, jobs(2), path="/w/first.csv")
+    start_run(ledger, A)
+    make_ready(ledger, A, 2)
+    submit(ledger, A)
+    second = add(ledger, [job("x"), job("y")], path="/w/second.csv")
+    start_run(ledger, B, manifest_id=second.manifest_id)
+    make_ready(ledger, B, 2)
+    assert submit(ledger, B, cap=250, manifest=None).intents == ()
+    got = submit(ledger, B, cap=250, manifest=second.manifest_id)
+    assert ([intent.job.id for intent in got.intents], got.capped) == (["x", "y"], False)
+
+
+def test_the_exposure_that_is_carried_on_is_the_full_sum(ready: Callable[..., Ledger], path: Path) -> None:
+    ledger = ready(6)
+    known = Exposure()
+    for number in range(1, 7):
+        got = submit(ledger, A, 1, cap=10_000, known=known)
+        known = got.exposure
+        (intent,) = got.intents
+        accept(ledger, intent, 70)
+        if number % 2:
+            claim(ledger, A, State.RENDERING)
+            finish(ledger, intent.job.seq, 40)
+        assert exposure(ledger, known) == exposure(ledger, Exposure())
+        assert exposure(ledger, known).total == query(path, "SELECT sum(amount) FROM credit_entries")[0][0]
+
+
+def test_the_exposure_that_is_carried_on_knows_jobs_that_joined_the_manifest(ready: Callable[..., Ledger]) -> None:
+    ledger = ready(1)
+    submit(ledger, A)
+    second = add(ledger, [job("x")], path="/w/second.csv")
+    start_run(ledger, B, manifest_id=second.manifest_id)
+    make_ready(ledger, B, 1)
+    submit(ledger, B)
+    known = ledger.write(lambda w: w.exposure(second.manifest_id))
+    add(ledger, [job("x"), job("job-000")], path="/w/second.csv")
+    carried = ledger.write(lambda w: w.exposure(second.manifest_id, known))
+    assert carried.total == ledger.write(lambda w: w.exposure(second.manifest_id)).total == 2 * WORST
+
+
+@pytest.mark.parametrize("left", [ASSET_MARGIN_SECONDS - 1, ASSET_MARGIN_SECONDS + 1])
+def test_a_job_whose_uploads_may_be_gone_when_it_renders_is_uploaded_again(
+    ledger: Ledger, clock: Hands, path: Path, left: float
+) -> None:
+    add(ledger, jobs(1))
+    start_run(ledger, A)
+    make_ready(ledger, A, 1, expire_at=clock.at + left)
+    got = submit(ledger, A)
+    if left > ASSET_MARGIN_SECONDS:
+        assert len(got.intents) == 1
+    else:
+        assert got.intents == ()
+        assert columns(path, 1, "state, video_asset, assets_expire_at") == ("planned", None, None)
+        assert claim(ledger, A) == ["job-000"]
+
+
+# --- leases ---
+
+
+def test_a_lease_is_one_runs_alone(ledger: Ledger, path: Path) -> None:
+    add(ledger, jobs(3))
+    start_run(ledger, A)
+    start_run(ledger, B)
+    assert claim(ledger, A, limit=2) == ["job-000", "job-001"]
+    assert claim(ledger, B) == ["job-002"]
+    before = dump(path)
+    with pytest.raises(LeaseLost):
+        ledger.write(lambda w: w.assets_ready(1, B, "v", "a", None), B)
+    with pytest.raises(LeaseLost):
+        ledger.write(lambda w: w.gave_up(1, B, "odd", "words"), B)
+    assert dump(path) == before
+
+
+def test_a_lease_that_has_run_out_still_keeps_others_away_until_it_is_reaped(ledger: Ledger, clock: Hands) -> None:
+    add(ledger, jobs(1))
+    start_run(ledger, A)
+    start_run(ledger, B)
+    claim(ledger, A)
+    clock.at += 10 * LEASE
+    assert claim(ledger, B) == []
+    ledger.write(lambda w: w.assets_ready(1, A, "v", "a", None), A)
+
+
+def test_renewing_moves_the_end_of_ones_own_leases_only(ledger: Ledger, clock: Hands, path: Path) -> None:
+    add(ledger, jobs(700))
+    start_run(ledger, A)
+    start_run(ledger, B)
+    claim(ledger, A, limit=690)
+    claim(ledger, B, limit=2)
+    clock.at += 30
+    ledger.write(lambda w: w.renew(range(1, 701), A, LEASE), A)
+    ends = query(path, "SELECT lease_owner, lease_until, count(*) FROM jobs GROUP BY 1, 2 ORDER BY 1")
+    assert ends == [(None, None, 8), (A, clock.at + LEASE, 690), (B, clock.at - 30 + LEASE, 2)]
+
+
+def test_releasing_gives_back_what_one_holds_and_holds_what_nobody_waits_for(ledger: Ledger, path: Path) -> None:
+    add(ledger, jobs(4))
+    start_run(ledger, A)
+    start_run(ledger, B)
+    make_ready(ledger, A, 1)
+    submit(ledger, A)
+    claim(ledger, A, limit=2)
+    claim(ledger, B, limit=1)
+    assert ledger.write(lambda w: w.release(A), A) == [1]
+    assert query(path, "SELECT state, lease_owner FROM jobs ORDER BY seq") == [
+        ("held", None),
+        ("planned", None),
+        ("planned", None),
+        ("planned", B),
+    ]
+    assert query(path, "SELECT outcome, code FROM submissions") == [("unknown", "killed")]
+    assert columns(path, 1, "reserved, error_code") == (WORST, "killed")
+    assert ledger.write(lambda w: w.release(A), A) == []
+
+
+@pytest.mark.parametrize(
+    ("verdict", "late", "falls"),
+    [
+        (True, False, True),
+        (True, True, True),
+        (False, False, False),
+        (False, True, False),  # alive but slow is never robbed
+        (None, False, False),
+        (None, True, True),
+    ],
+)
+def test_a_lease_falls_when_its_owner_is_dead_or_out_of_sight_for_too_long(
+    ledger: Ledger, clock: Hands, path: Path, verdict: bool | None, late: bool, falls: bool
+) -> None:
+    add(ledger, jobs(2))
+    start_run(ledger, A, process=Process("there", 77, "born"))
+    make_ready(ledger, A, 1)
+    submit(ledger, A)
+    claim(ledger, A)
+    start_run(ledger, B)
+    clock.at += LEASE + 1 if late else LEASE - 1
+    asked: list[tuple[str, int, str | None]] = []
+
+    def is_dead(host: str, pid: int, born: str | None) -> bool | None:
+        asked.append((host, pid, born))
+        return verdict
+
+    assert ledger.write(lambda w: w.reap(is_dead), B) == ([1] if falls else [])
+    assert asked == [("there", 77, "born")]
+    assert columns(path, 1, "state, lease_owner") == (("held", None) if falls else ("submitting", A))
+    assert owner(path, 2) == (None if falls else A)
+
+
+def test_nobody_reaps_oneself(ledger: Ledger, path: Path, clock: Hands) -> None:
+    add(ledger, jobs(1))
+    start_run(ledger, A)
+    claim(ledger, A)
+    clock.at += 10 * LEASE
+    assert ledger.write(lambda w: w.reap(lambda *_: True), A) == []
+    assert owner(path, 1) == A
+
+
+def test_a_lease_that_was_renewed_for_one_job_keeps_the_others(ledger: Ledger, path: Path, clock: Hands) -> None:
+    """Out of sight is judged by the run, not by the job: its newest heartbeat counts."""
+    add(ledger, jobs(2))
+    start_run(ledger, A)
+    start_run(ledger, B)
+    claim(ledger, A)
+    clock.at += LEASE + 1
+    ledger.write(lambda w: w.renew([2], A, LEASE), A)
+    ledger.write(lambda w: w.reap(lambda *_: None), B)
+    assert owner(path, 1) == owner(path, 2) == A
+
+
+def test_the_answer_that_comes_after_all_takes_a_held_job_out_of_its_hold(
+    ready: Callable[..., Ledger], path: Path, clock: Hands
+) -> None:
+    ledger = ready(1)
+    (intent,) = submit(ledger, A).intents
+    start_run(ledger, B)
+    assert ledger.write(lambda w: w.reap(lambda *_: True), B) == [1]
+    ledger.write(lambda w: w.accepted(1, intent.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    assert columns(path, 1, "state, project_id, net, reserved") == ("rendering", "p1", ESTIMATE, WORST - ESTIMATE)
+    assert query(path, "SELECT outcome, project_id FROM submissions") == [("created", "p1")]
+
+
+@pytest.mark.parametrize("late", ["accepted", "deferred", "refused", "lost"])
+def test_an_answer_to_an_older_submission_never_passes_for_one_to_the_newest(
+    ready: Callable[..., Ledger], path: Path, clock: Hands, late: str
+) -> None:
+    ledger = ready(1)
+    (old,) = submit(ledger, A).intents
+    ledger.write(lambda w: w.lost(1, old.submission_id, "cut", "gone", None), A)
+    ledger.write(lambda w: w.resolved(1, project_id=None), A)
+    (new,) = submit(ledger, A).intents
+    assert new.submission_id != old.submission_id
+    before = dump(path)
+    if late == "accepted":
+        assert not ledger.write(lambda w: w.accepted(1, old.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+        # Paid for and counted; the submission that is under way goes on.
+        assert columns(path, 1, "state, project_id, net") == ("submitting", None, ESTIMATE)
+        assert ledger.write(lambda w: w.accepted(1, new.submission_id, "p2", ESTIMATE, clock.at, 200), A)
+        assert columns(path, 1, "state, project_id, net") == ("rendering", "p2", 2 * ESTIMATE)
+        return
+    with pytest.raises(IllegalTransition):
+        ledger.write(
+            {
+                "deferred": lambda w: w.deferred(1, old.submission_id, "busy", "later", 0.0, 503),
+                "refused": lambda w: w.refused(1, old.submission_id, "bad", "no", 422),
+                "lost": lambda w: w.lost(1, old.submission_id, "cut", "gone", None),
+            }[late],
+            A,
+        )
+    assert dump(path) == before
+
+
+def test_one_project_is_never_two_jobs(ready: Callable[..., Ledger], path: Path, clock: Hands) -> None:
+    ledger = ready(2)
+    first, second = submit(ledger, A).intents
+    ledger.write(lambda w: w.accepted(1, first.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    ledger.write(lambda w: w.lost(2, second.submission_id, "cut", "gone", None), A)
+    before = dump(path)
+    with pytest.raises(LedgerError, match="job-000"):
+        ledger.write(lambda w: w.resolved(2, project_id="p1"))
+    assert dump(path) == before
+
+
+def test_a_cap_is_careful_while_nobody_knows_how_fast_videos_are(ledger: Ledger, clock: Hands) -> None:
+    add(ledger, jobs(6, worst=ESTIMATE, max_fps_limit=None))
+    start_run(ledger, A)
+    make_ready(ledger, A, 6)
+    # Twice the estimate is set aside for each, until one has settled.
+    (one,) = submit(ledger, A, cap=3 * ESTIMATE).intents
+    ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
+    ledger.write(lambda w: w.render_done(1, A, ESTIMATE - 10, 25.0), A)
+    assert len(submit(ledger, A, cap=3 * ESTIMATE).intents) == 2
+
+
+def test_a_cap_learns_that_videos_settle_above_their_estimate(ledger: Ledger, clock: Hands) -> None:
+    add(ledger, jobs(6, worst=ESTIMATE, max_fps_limit=None))
+    start_run(ledger, A)
+    make_ready(ledger, A, 6)
+    (one,) = submit(ledger, A, cap=3 * ESTIMATE).intents
+    ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
+    ledger.write(lambda w: w.render_done(1, A, 2 * ESTIMATE, 60.0), A)
+    got = submit(ledger, A, cap=3 * ESTIMATE)
+    assert (got.intents, got.capped) == ((), True)
+
+
+def test_uploads_that_have_expired_are_never_submitted(ledger: Ledger, clock: Hands) -> None:
+    add(ledger, jobs(10))
+    start_run(ledger, A)
+    for claimed in ledger.write(lambda w: w.claim(A, State.PLANNED, 10, 60.0), A):
+        ledger.write(lambda w, seq=claimed.seq: w.assets_ready(seq, A, "v", "a", NOON - 9), A)
+    assert submit(ledger, A, limit=2).intents == ()
+
+
+# --- many at once ---
+
+
+@pytest.fixture
+def shared(path: Path, ledger: Ledger) -> Iterator[Callable[[int], Ledger]]:
+    with ExitStack() as stack:
+
+        def another(_: int) -> Ledger:
+            return stack.enter_context(Ledger(str(path)))
+
+        yield another
+
+
+def test_threads_never_claim_the_same_job(ledger: Ledger, shared: Callable[[int], Ledger]) -> None:
+    add(ledger, jobs(80))
+    names = [f"run-{n}" for n in range(4)]
+    for name in names:
+        start_run(ledger, name)
+    got: dict[str, list[str]] = {name: [] for name in names}
+    together = Barrier(len(names))
+
+    def work(name: str, mine: Ledger) -> None:
+        together.wait()
+        while found := claim(mine, name, limit=3):
+            got[name] += found
+
+    threads = [Thread(target=work, args=(name, shared(n))) for n, name in enumerate(names)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(found for mine in got.values() for found in mine) == [f"job-{n:03d}" for n in range(80)]
+
+
+CLAIMER = """
+import json, sys
+from batchsync.ledger.ledger import Ledger
+path, run = sys.argv[1:]
+sent = []
+with Ledger(path) as ledger:
+    print("ready", flush=True)
+    sys.stdin.readline()
+    while True:
+        got = ledger.write(lambda w: w.claim_submissions(
+            run, 2, 60.0, max_in_flight=1000, name=lambda job: job.id, cap=3000), run)
+        if not got.intents:
+            break
+        sent += [intent.job.seq for intent in got.intents]
+print(json.dumps(sent))
+"""
+
+
+def test_processes_never_submit_the_same_job_nor_pass_the_cap_together(ledger: Ledger, path: Path) -> None:
+    add(ledger, jobs(40))
+    names = [f"run-{n}" for n in range(3)]
+    for name in names:
+        start_run(ledger, name)
+    make_ready(ledger, names[0], 40)
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", CLAIMER, str(path), name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for name in names
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    sent = [json.loads(process.communicate(timeout=60)[0]) for process in processes]
+    together = [seq for mine in sent for seq in mine]
+    assert len(together) == len(set(together)) == 3000 // WORST
+    assert query(path, "SELECT sum(amount) FROM credit_entries") == [(3000,)]
+    assert query(path, "SELECT count(*) FROM submissions") == [(3000 // WORST,)]

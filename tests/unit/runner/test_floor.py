@@ -1,0 +1,250 @@
+"""What a run learns from answers: when the vendor is out of reach, when it is only slow, and what a job deserves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger.book import Hands, add, columns, jobs, open_blank, start_run
+
+from batchsync.ledger.claims import ClaimedJob
+from batchsync.ledger.ledger import GroupCommit, Ledger
+from batchsync.model.backoff import LONGEST_RETRY_AFTER
+from batchsync.model.states import State
+from batchsync.runner.floor import LONGEST_PAUSE_SECONDS, MOST_STRIKES, OUTAGE_STREAK, Floor
+from batchsync.runner.options import RunOptions, Stopped
+from batchsync.vendor.port import Next, Trouble, VendorTrouble
+
+RUN = "run-a"
+DOWN = Trouble(Next.AGAIN, "connect", "no answer")
+PACED = Trouble(Next.PACED, "rate_limited", "slow down", retry_after=7.0, status=429)
+OTHERS = [Trouble(kind, "code", "words") for kind in Next if kind not in (Next.AGAIN, Next.PACED)]
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "batchsync.db"
+
+
+@pytest.fixture
+def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
+    with open_blank(path, clock) as opened:
+        add(opened, jobs(1))
+        start_run(opened, RUN)
+        yield opened
+
+
+class Straight(GroupCommit):
+    """Writes at once: these tests have no event loop of many tasks."""
+
+    async def write(self, work):  # type: ignore[no-untyped-def]
+        return self.ledger.write(work, self.run_id)
+
+
+def make_floor(ledger: Ledger, clock: Hands, **options: object) -> Floor:
+    return Floor(Straight(ledger, RUN), None, RunOptions(**options), clock, "scope")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def floor(ledger: Ledger, clock: Hands) -> Floor:
+    return make_floor(ledger, clock)
+
+
+def claimed(ledger: Ledger) -> ClaimedJob:
+    (job,) = ledger.write(lambda w: w.claim(RUN, State.PLANNED, 1, 60.0), RUN)
+    return job
+
+
+# --- the vendor out of reach ---
+
+
+def test_a_hiccup_or_two_make_nobody_wait(floor: Floor) -> None:
+    for _ in range(OUTAGE_STREAK - 1):
+        floor.learn(DOWN)
+    assert floor.pacer.paused_for == 0
+    floor.learn(None)
+    for _ in range(OUTAGE_STREAK - 1):
+        floor.learn(DOWN)
+    assert floor.pacer.paused_for == 0
+
+
+def test_failures_in_a_row_make_everybody_wait(floor: Floor) -> None:
+    for _ in range(OUTAGE_STREAK):
+        floor.learn(DOWN)
+    assert 0 < floor.pacer.paused_for <= 1.0
+    assert floor.outage.since is not None
+    assert floor.outage.message == "no answer"
+
+
+def test_failures_of_requests_that_were_under_way_make_no_longer_pause(floor: Floor) -> None:
+    for _ in range(OUTAGE_STREAK):
+        floor.learn(DOWN)
+    pause = floor.pacer.paused_for
+    for _ in range(50):
+        floor.learn(DOWN)
+    assert floor.pacer.paused_for == pause
+    assert floor.outage.pauses == 1
+
+
+def test_an_outage_is_asked_about_less_and_less_often_but_never_seldom(floor: Floor, clock: Hands) -> None:
+    pauses, began = [], clock.at
+    for _ in range(OUTAGE_STREAK - 1):
+        floor.learn(DOWN)
+    for _ in range(12):
+        floor.learn(DOWN)
+        pauses.append(floor.pacer.paused_for)
+        clock.at += floor.pacer.paused_for
+    assert pauses[0] <= 1.0
+    assert max(pauses) <= LONGEST_PAUSE_SECONDS
+    assert min(pauses[-3:]) >= LONGEST_PAUSE_SECONDS / 2
+    assert floor.outage.since == began, "patience counts from the first failure"
+
+
+@pytest.mark.parametrize("answer", [None, PACED, *OTHERS], ids=lambda a: a.next if a else "well")
+def test_any_answer_at_all_ends_an_outage(floor: Floor, answer: Trouble | None) -> None:
+    for _ in range(OUTAGE_STREAK + 3):
+        floor.learn(DOWN)
+    floor.learn(answer)
+    assert (floor.outage.streak, floor.outage.pauses, floor.outage.since) == (0, 0, None)
+
+
+def test_a_refused_key_is_no_sign_that_the_key_ever_worked(floor: Floor) -> None:
+    floor.learn(DOWN)
+    floor.learn(Trouble(Next.FATAL, "unauthorized", "no"))
+    assert not floor.answered
+    floor.learn(Trouble(Next.REFUSED, "bad_request", "no"))
+    assert floor.answered
+
+
+def test_too_many_requests_slow_all_of_them_down(floor: Floor) -> None:
+    rate = floor.pacer.pace.rate
+    floor.learn(PACED)
+    assert floor.pacer.paused_for == pytest.approx(7.0)
+    assert floor.pacer.pace.rate < rate
+    assert floor.outage.since is None, "that is no outage"
+
+
+def test_good_answers_quicken_the_pace_and_outages_do_not(floor: Floor) -> None:
+    rate = floor.pacer.pace.rate
+    floor.learn(None)
+    assert floor.pacer.pace.rate > rate
+    rate = floor.pacer.pace.rate
+    floor.learn(DOWN)
+    assert floor.pacer.pace.rate == rate
+
+
+async def test_asking_waits_its_turn_and_learns_from_the_answer(floor: Floor) -> None:
+    async def fine() -> str:
+        return "fine"
+
+    async def down() -> str:
+        raise VendorTrouble(DOWN)
+
+    assert await floor.ask(fine) == "fine"
+    floor.pacer.give_back(1)
+    with pytest.raises(VendorTrouble):
+        await floor.ask(down)
+    assert floor.outage.streak == 1
+
+
+# --- what a job deserves ---
+
+
+async def test_an_outage_never_counts_against_a_job_until_patience_is_over(
+    ledger: Ledger, clock: Hands, path: Path
+) -> None:
+    floor = make_floor(ledger, clock, patience=600.0)
+    job = claimed(ledger)
+    await floor.failed(job, DOWN)
+    assert columns(path, job.seq, "state, tries, strikes, failing_since") == ("planned", 1, 0, clock.at)
+    clock.at += 590
+    job = claimed(ledger)
+    await floor.failed(job, DOWN)
+    assert columns(path, job.seq, "state, tries, strikes, failing_since") == ("planned", 2, 0, clock.at - 590)
+    clock.at += 60
+    job = claimed(ledger)
+    await floor.failed(job, DOWN)
+    assert columns(path, job.seq, "state, error_code") == ("failed", "connect")
+    assert floor.failures == 1
+
+
+@pytest.mark.parametrize("kind", [Next.GARBAGE, Next.GONE])
+async def test_a_job_that_fails_by_itself_is_given_up_after_some_strikes(
+    floor: Floor, ledger: Ledger, clock: Hands, path: Path, kind: Next
+) -> None:
+    for strikes in range(1, MOST_STRIKES):
+        job = claimed(ledger)
+        await floor.failed(job, Trouble(kind, "odd", "words"))
+        assert columns(path, job.seq, "state, strikes") == ("planned", strikes)
+        clock.at += 61
+    job = claimed(ledger)
+    await floor.failed(job, Trouble(kind, "odd", "words"))
+    assert columns(path, job.seq, "state") == ("failed",)
+
+
+async def test_a_refused_job_is_given_up_at_once(floor: Floor, ledger: Ledger, path: Path) -> None:
+    job = claimed(ledger)
+    await floor.failed(job, Trouble(Next.REFUSED, "bad_request", "no such face"))
+    assert columns(path, job.seq, "state, error_code, error_message") == ("failed", "bad_request", "no such face")
+
+
+async def test_a_paced_job_may_go_again_as_soon_as_the_pace_lets_it(
+    floor: Floor, ledger: Ledger, clock: Hands, path: Path
+) -> None:
+    job = claimed(ledger)
+    await floor.failed(job, PACED)
+    assert columns(path, job.seq, "state, not_before") == ("planned", clock.at)
+
+
+async def test_a_wish_for_a_later_try_is_kept_in_the_ledger(
+    floor: Floor, ledger: Ledger, clock: Hands, path: Path
+) -> None:
+    job = claimed(ledger)
+    await floor.failed(job, Trouble(Next.AGAIN, "busy", "later", retry_after=1e9))
+    assert columns(path, job.seq, "not_before") == (clock.at + LONGEST_RETRY_AFTER,)
+
+
+@pytest.mark.parametrize(
+    ("kind", "why"), [(Next.FATAL, Stopped.UNAUTHORIZED), (Next.BROKE, Stopped.OUT_OF_CREDITS), (Next.AGAIN, None)]
+)
+async def test_what_concerns_every_job_closes_the_run(
+    floor: Floor, ledger: Ledger, path: Path, kind: Next, why: Stopped | None
+) -> None:
+    job = claimed(ledger)
+    await floor.failed(job, Trouble(kind, "code", "words"))
+    assert floor.closed is why
+    assert floor.open is (why is None)
+    assert columns(path, job.seq, "state") == ("planned",), "no fault of the job's"
+
+
+async def test_out_of_credits_may_be_waited_out(ledger: Ledger, clock: Hands) -> None:
+    floor = make_floor(ledger, clock, on_out_of_credits="wait")
+    await floor.failed(claimed(ledger), Trouble(Next.BROKE, "insufficient_credits", "none left"))
+    assert (floor.closed, floor.broke, floor.open) == (None, True, False)
+
+
+def test_after_so_many_failures_nothing_new_is_submitted(ledger: Ledger, clock: Hands) -> None:
+    floor, job = make_floor(ledger, clock, max_failures=2), claimed(ledger)
+    floor.count_failure(job, "bad", "no")
+    assert floor.closed is None
+    floor.count_failure(job, "bad", "no")
+    assert floor.closed is Stopped.MAX_FAILURES
+
+
+def test_the_first_reason_to_close_or_stop_is_the_one_that_is_told(floor: Floor) -> None:
+    rung: list[int] = []
+    floor.on_change(lambda: rung.append(1))
+    floor.close(Stopped.MAX_FAILURES)
+    floor.close(Stopped.OUT_OF_CREDITS)
+    assert floor.closed is Stopped.MAX_FAILURES
+    floor.stop(Stopped.SIGNAL)
+    floor.stop(Stopped.UNTIL)
+    assert floor.stopped is Stopped.SIGNAL
+    assert floor.stopping.is_set()
+    assert len(rung) == 2
