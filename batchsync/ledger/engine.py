@@ -129,7 +129,7 @@ def database_errors(url: URL) -> Iterator[None]:
             raise LedgerBusy(
                 f"the ledger is locked by another program: {where}", hint="close it, then run the same command again"
             ) from None
-        if "not a database" in text or "malformed" in text:
+        if any(words in text for words in ("not a database", "malformed", "no such table", "no such column")):
             raise LedgerError(f"this file is no ledger, or it is damaged: {where}", hint="use --ledger") from None
         if "readonly" in text or "unable to open" in text or "read-only" in text:
             raise LedgerError(f"the ledger can't be written: {where}", hint="check its permissions") from None
