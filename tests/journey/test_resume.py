@@ -13,6 +13,8 @@ from contextlib import closing
 import pytest
 from program import Program, wait_until
 
+from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.views import JobFilter
 from batchsync.sandbox.serve import Sandbox
 
 Start = Callable[..., Sandbox]
@@ -44,11 +46,10 @@ def test_killed_at_random_until_it_is_done(program: Program, start_sandbox: Star
 
     projects = {project["name"].split(" · ")[1]: project for project in sandbox.state()["projects"]}
     assert len(projects) == len(sandbox.state()["projects"]), "a job was created twice"
-    for job in program.jobs():
-        if job["state"] == "held":
-            made = projects.get(job["token"])
-            how = ["--project", made["id"]] if made else ["--not-created"]
-            assert program("resolve", job["id"], *how).code == 0
+    with Ledger(str(program.folder / "batchsync.db")) as ledger:
+        for job in ledger.read(lambda v: v.jobs(JobFilter(states=("held",)))):
+            made = projects.get(job.token, {}).get("id")
+            ledger.write(lambda w, seq=job.seq, project=made: w.resolved(seq, project_id=project))
     done = program("resume", "--json")
     assert done.code == 0, done.err
     state = sandbox.state()
