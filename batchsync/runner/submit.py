@@ -161,7 +161,7 @@ class Submissions:
                 "job %s is sent again, though it may have been created: %s (%s)", intent.job.id, message, code
             )
         else:
-            log.warning("job %s is held: %s (%s); it may have been created", intent.job.id, message, code)
+            log.warning("job %s is held: %s (%s)", intent.job.id, message, code)
 
 
 def _tell_unrecorded(intent: Intent, outcome: Created) -> None:
