@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 from batchsync.errors import IllegalTransition, LeaseLost
 from batchsync.ledger.tables import CreditEntry, Job, JobEvent, table
 from batchsync.model.credits import MONEY_KINDS, Stake, move
-from batchsync.model.states import TRANSITIONS, Event, State
+from batchsync.model.states import TRANSITIONS, Event, State, allowed, next_state
 
 # What a job forgets when it gets on: what went wrong on the way, and who was working on it.
 PROGRESS: dict[str, Any] = {
@@ -98,14 +98,13 @@ class Moves:
         """
         job = self._job(seq)
         state = State(job.state)
-        rule = TRANSITIONS[event]
-        if state not in rule.sources:
+        if not allowed(event, state):
             raise IllegalTransition(f"job {job.id} is {state}: {event} can't come now")
         if owner is not None and job.lease_owner != owner:
             raise LeaseLost(f"job {job.id} has been taken over by another process")
-        to = rule.to or state
+        to = next_state(event, state)
         stake = Stake(job.reserved, job.project_credits, job.worst, job.estimate)
-        credits = move(rule.effect, stake, stated)
+        credits = move(TRANSITIONS[event].effect, stake, stated)
         columns = {
             "state": to.value,
             "reserved": credits.reserved,

@@ -347,10 +347,6 @@ class Views:
         found["places"] = [dict(row._mapping) for row in self.connection.execute(places)]
         return found
 
-    def balances(self) -> list[dict[str, Any]]:
-        """Every balance that was written down, oldest first."""
-        return [dict(row._mapping) for row in self.connection.execute(select(Balance.__table__).order_by(Balance.id))]
-
     def account_id(self) -> str | None:
         """The account that the newest balance was read from."""
         query = select(Balance.account_id).where(Balance.account_id.is_not(None)).order_by(Balance.id.desc()).limit(1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -162,7 +162,7 @@ def _is_free(views: Views, *, job: ClaimedJob, name: str) -> bool:
 def _never_refused(trouble: Trouble) -> Trouble:
     """A file that is paid for is asked for again, whatever storage says; only patience or strikes end it."""
     if trouble.next is Next.REFUSED:
-        return Trouble(Next.GARBAGE, trouble.code, trouble.message, trouble.retry_after, trouble.status)
+        return replace(trouble, next=Next.GARBAGE)
     return trouble
 
 

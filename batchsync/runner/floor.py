@@ -12,6 +12,7 @@ from typing import TypeVar
 import anyio
 
 from batchsync.clock import Clock
+from batchsync.errors import DiskFull
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.ledger import GroupCommit
 from batchsync.model import backoff
@@ -100,6 +101,11 @@ class Floor:
             self.stopped = why
             self.stopping.set()
             self.changed()
+
+    def disk_full(self, error: DiskFull) -> None:
+        """There is no room to write anything down: end the run."""
+        log.error("%s", error)
+        self.stop(Stopped.DISK_FULL)
 
     @property
     def open(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.model.states import State
@@ -106,5 +107,5 @@ class Looks:
                 floor.stop(Stopped.UNAUTHORIZED)
         if trouble.next is Next.REFUSED or (trouble.next is Next.GARBAGE and job.strikes >= MISSING_LOOKS):
             # It is paid for: an answer that can't be used is waited out as long as an outage is.
-            trouble = Trouble(Next.AGAIN, trouble.code, trouble.message, trouble.retry_after, trouble.status)
+            trouble = replace(trouble, next=Next.AGAIN)
         await floor.failed(job, trouble)

@@ -326,8 +326,7 @@ class Run:
             try:
                 held = await floor.ledger.write(write)
             except DiskFull as error:
-                log.error("%s", error)
-                floor.stop(Stopped.DISK_FULL)
+                floor.disk_full(error)
                 continue
             if held:
                 log.warning("%d jobs are held: another run ended while they were being submitted", len(held))

@@ -12,7 +12,6 @@ from anyio.abc import TaskGroup
 from batchsync.errors import DiskFull, IllegalTransition, LeaseLost
 from batchsync.model.states import State
 from batchsync.runner.floor import Floor
-from batchsync.runner.options import Stopped
 
 log = logging.getLogger("batchsync.run")
 
@@ -81,8 +80,7 @@ class Stage(Generic[Work]):
         try:
             return await self._claim(free)
         except DiskFull as error:
-            log.error("%s", error)
-            self.floor.stop(Stopped.DISK_FULL)
+            self.floor.disk_full(error)
             return ()
 
     async def _rest(self) -> None:
@@ -103,8 +101,7 @@ class Stage(Generic[Work]):
         except (LeaseLost, IllegalTransition) as error:
             log.warning("%s: %s", self.name, error)
         except DiskFull as error:
-            log.error("%s", error)
-            self.floor.stop(Stopped.DISK_FULL)
+            self.floor.disk_full(error)
         finally:
             self.busy.discard(piece.seq)
             self.floor.capped = False  # credits may have come free: the next claim will tell

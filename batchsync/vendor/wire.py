@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeGuard, TypeVar
@@ -253,7 +253,6 @@ class ProjectAnswer(_Lenient):
 
 Model = TypeVar("Model", bound=BaseModel)
 Value = TypeVar("Value")
-Reader = Callable[[Answer], Value]
 
 
 def _read(model: type[Model], answer: Answer) -> Model:

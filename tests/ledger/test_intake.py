@@ -173,9 +173,11 @@ def test_two_manifests_share_a_job(ledger: Ledger, path: Path) -> None:
     assert [place["current"] for place in ledger.read(lambda v: v.history(2)["places"])] == [False, True]
 
 
-def test_a_manifest_is_known_by_its_absolute_path(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    added = add(ledger, jobs(1), path="/tmp/jobs.csv")
-    monkeypatch.chdir("/tmp")
+def test_a_manifest_is_known_by_its_absolute_path(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added = add(ledger, jobs(1), path=str(tmp_path / "jobs.csv"))
+    monkeypatch.chdir(tmp_path)
     assert ledger.read(lambda v: v.manifest_number("jobs.csv")) == added.manifest_id
     with pytest.raises(UnknownManifest):
         ledger.read(lambda v: v.manifest_number("other.csv"))

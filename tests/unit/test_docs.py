@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
+from commands import commands
 
 from batchsync.cli.main import COMMANDS, cli
 from batchsync.model.states import TRANSITIONS, State
@@ -14,18 +15,6 @@ from batchsync.model.states import TRANSITIONS, State
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
-
-
-def commands() -> dict[str, click.Command]:
-    """Every command by the words it is called with."""
-    found: dict[str, click.Command] = {}
-    context = click.Context(cli)
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        inner = command.commands if isinstance(command, click.Group) else {}
-        found |= {f"{name} {sub}": leaf for sub, leaf in inner.items()} or {name: command}
-    return found
 
 
 def test_every_command_is_in_the_readme_and_every_one_there_exists() -> None:

@@ -11,26 +11,14 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from commands import commands
 from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsync.cli import options
-from batchsync.cli.main import COMMANDS, cli
+from batchsync.cli.main import cli
 from batchsync.cli.options import ClockTime, Duration
 from batchsync.runner.options import RunOptions
-
-
-def commands() -> dict[str, click.Command]:
-    """Every command by the words it is called with."""
-    found: dict[str, click.Command] = {}
-    context = click.Context(cli)
-    for name in COMMANDS:
-        command = cli.get_command(context, name)
-        assert command is not None
-        inner = command.commands if isinstance(command, click.Group) else {}
-        found |= {f"{name} {sub}": leaf for sub, leaf in inner.items()} or {name: command}
-    return found
-
 
 ALL = commands()
 OPTIONS = [
