@@ -2,6 +2,7 @@
 
 BatchsyncError                exit 2 unless a subclass says otherwise
 ├── SettingError              an option, environment variable or key that can't be used
+│   └── KeyMissing            there is no API key
 ├── ManifestError             the manifest has faults; carries all of them
 ├── OutputError               the output directory or a file in it can't be used
 ├── LedgerError               the ledger can't be used
@@ -41,6 +42,12 @@ class SettingError(BatchsyncError):
     """An option, an environment variable or the API key can't be used."""
 
     code = "bad_setting"
+
+
+class KeyMissing(SettingError):
+    """There is no API key."""
+
+    code = "key_missing"
 
 
 class ManifestError(BatchsyncError):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchsync.errors import LedgerError, SettingError
+from batchsync.errors import KeyMissing, LedgerError, SettingError
 from batchsync.ledger.engine import ledger_url, sqlite_path
 from batchsync.ledger.ledger import Ledger
 from batchsync.vendor.http import check_api_url, check_key
@@ -63,7 +63,7 @@ def api_key(key_file: Path | None) -> str:
     else:
         key = os.environ.get("MAGIC_HOUR_API_KEY", "").strip()
         if not key:
-            raise SettingError(
+            raise KeyMissing(
                 "there is no API key",
                 hint="set MAGIC_HOUR_API_KEY or use --api-key-file; to try it out without one, add --sandbox",
             )

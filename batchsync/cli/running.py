@@ -11,9 +11,11 @@ import anyio
 import click
 
 from batchsync.cli.connect import Connection
+from batchsync.cli.held import held_lines
 from batchsync.cli.output import clean, counted, credit_line, duration, number, print_json, say, summary_json
 from batchsync.cli.progress import Progress
 from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.ledger.views import TroubleView
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
@@ -96,7 +98,8 @@ def _closing_words(ledger: Ledger, snapshot: Snapshot, manifest_id: int | None, 
         say(f"  Files in {clean(folder)}", err=err)
     for trouble in ledger.read(lambda v: v.troubles(manifest_id)):
         say(f"  {_trouble_line(trouble)}", err=err)
-    _what_next(snapshot, err)
+    held = ledger.read(lambda v: v.jobs(JobFilter((Shown.HELD.value,), manifest_id)))
+    _what_next(snapshot, held, err)
 
 
 def _trouble_line(trouble: TroubleView) -> str:
@@ -104,17 +107,13 @@ def _trouble_line(trouble: TroubleView) -> str:
     return f"{trouble.state} ({clean(trouble.code)}): {which}: {clean(trouble.message)}"
 
 
-def _what_next(snapshot: Snapshot, err: bool) -> None:
+def _what_next(snapshot: Snapshot, held: list[JobView], err: bool) -> None:
     counts = snapshot.counts
     if snapshot.stopped is not None:
         say(f"  Stopped early: {WHY[snapshot.stopped]}. To go on, run the same command again:", err=err)
         say(f"    {shlex.join(['batchsync', *sys.argv[1:]])}", err=err)
-    if counts[Shown.HELD]:
-        say(
-            "  Held jobs may or may not exist at the vendor, and are never sent again on their own: look for the "
-            "token that `batchsync jobs --state held` gives, then use `batchsync resolve`.",
-            err=err,
-        )
+    for line in held_lines(held, most=3):
+        say(f"  {line}", err=err)
     if counts[Shown.FAILED] or counts[Shown.CANCELED]:
         say(
             "  Failed or canceled: `batchsync show JOB` tells why, `batchsync retry JOB` puts one back.",

@@ -58,11 +58,15 @@ class ClaimedJob:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A submission that is on disk and may now leave: the job, the submission's id and the name it is sent with."""
+    """A submission that is on disk and may now leave: the job, the submission's id and the name it is sent with.
+
+    `until` (epoch seconds) is when its lease ends: after that others may have judged it, and it must not leave.
+    """
 
     job: ClaimedJob
     submission_id: int
     name: str
+    until: float
 
     @property
     def seq(self) -> int:
@@ -212,7 +216,7 @@ class Claims(Moves):
             submission_id=submission_id,
             detail={"submission": submission_id},
         )
-        return Intent(job, submission_id, name)
+        return Intent(job, submission_id, name, self.now + lease)
 
     def _expire_assets(self, run_id: str, limit: int) -> None:
         expired = self.connection.execute(

@@ -54,9 +54,16 @@ def copy_sqlite(source: Path, target: Path) -> None:
     """Copy a SQLite database as of one moment, even while it is in use; `target` appears whole or not at all."""
     part = target.with_name(f"{target.name}.part")
     create_private(part)
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(part)) as new:
-        old.backup(new)
-    part.replace(target)
+    wait = BUSY_TIMEOUT_MS / 1000
+    try:
+        with closing(sqlite3.connect(source, timeout=wait)) as old, closing(sqlite3.connect(part)) as new:
+            old.backup(new)
+        try:
+            os.link(part, target)  # unlike a rename, never over what stands there
+        except PermissionError:  # a file system without hard links, such as a memory stick's
+            part.rename(target)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def make_engine(url: URL, *, write: bool) -> Engine:
@@ -113,13 +120,22 @@ def upsert(
     connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), list(rows))
 
 
+def integrity_faults(connection: Connection) -> list[str]:
+    """What the database finds wrong with itself: damaged pages, indexes that don't fit, rows that point nowhere."""
+    if connection.dialect.name != "sqlite":
+        return []  # a database server looks after its own files
+    damaged = [str(row[0]) for row in connection.exec_driver_sql("PRAGMA integrity_check(20)") if row[0] != "ok"]
+    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+    return damaged + [f"row {row[1]} of {row[0]} points to a row of {row[2]} that isn't there" for row in lost[:20]]
+
+
 @contextmanager
 def database_errors(url: URL) -> Iterator[None]:
     """Turn the driver's errors into the ones that a user can act on."""
     where = sqlite_path(url) or url.render_as_string(hide_password=True)
     try:
         yield
-    except DBAPIError as error:
+    except (DBAPIError, sqlite3.Error) as error:
         text = _story(error)
         if "is full" in text or "No space left" in text:
             raise DiskFull(

@@ -19,9 +19,11 @@ from batchsync.clock import Clock, SystemClock
 from batchsync.errors import LedgerBusy, LedgerMissing
 from batchsync.ledger import schema
 from batchsync.ledger.claims import Claims
+from batchsync.ledger.decisions import Decisions
 from batchsync.ledger.engine import create_private, database_errors, ledger_url, make_engine, sqlite_path
 from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
+from batchsync.ledger.submissions import Answers
 from batchsync.ledger.views import Views
 
 log = logging.getLogger("batchsync.ledger")
@@ -29,7 +31,7 @@ log = logging.getLogger("batchsync.ledger")
 T = TypeVar("T")
 
 
-class Writes(Intake, Claims, Outcomes):
+class Writes(Intake, Claims, Answers, Outcomes, Decisions):
     """Every write there is. All of one transaction, at one time, by one run."""
 
 
@@ -91,6 +93,10 @@ class Ledger:
         """Run `work` on one snapshot."""
         with database_errors(self.url), self._reader.begin() as connection:
             return work(Views(connection, self.clock.now()))
+
+    def backup(self, target: Path) -> None:
+        """Copy the ledger as of one moment into a new file; see `schema.backup`."""
+        schema.backup(self._reader, target)
 
     def close(self) -> None:
         """Let go of the database."""

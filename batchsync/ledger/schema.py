@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from batchsync.errors import LedgerError, LedgerMissing, LedgerTooNew, LedgerTooOld
 from batchsync.ledger.engine import copy_sqlite, database_errors, sqlite_path
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def migrations_folder() -> Path:
@@ -77,6 +77,20 @@ def migrate(engine: Engine) -> None:
     with database_errors(engine.url), engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+
+
+def backup(engine: Engine, target: Path) -> None:
+    """Copy a ledger as of one moment, while it is in use, into a new file for its owner only. Raises LedgerError."""
+    path = sqlite_path(engine.url)
+    if path is None:
+        raise LedgerError("only a ledger in a file can be copied", hint="use the backup tool of your database server")
+    if target.exists():
+        raise LedgerError(f"{target} exists already", hint="choose another name; nothing was changed")
+    try:
+        with database_errors(engine.url):
+            copy_sqlite(path, target)
+    except FileExistsError:
+        raise LedgerError(f"{target} exists already", hint="choose another name; nothing was changed") from None
 
 
 def _known_revisions() -> set[str]:

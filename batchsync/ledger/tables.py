@@ -161,7 +161,7 @@ class Submission(Base):
     code: Mapped[str | None]
     message: Mapped[str | None]
     http_status: Mapped[int | None]
-    project_id: Mapped[str | None]
+    project_id: Mapped[str | None] = mapped_column(index=True, unique=True)
 
 
 class Upload(Base):
@@ -248,7 +248,11 @@ class RunJob(Base):
 
 
 class Balance(Base):
-    """What the account held at a moment, as the vendor said it."""
+    """What the account held at a moment, as the vendor said it.
+
+    `last_entry` is the newest credit entry then. `quiet`: no project of this ledger was in flight, so that the
+    difference of two such balances is what was really spent between them.
+    """
 
     __tablename__ = "balances"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -258,6 +262,8 @@ class Balance(Base):
     account_id: Mapped[str | None]
     tier: Mapped[str | None]
     credits: Mapped[int]
+    last_entry: Mapped[int | None]
+    quiet: Mapped[bool | None]
 
 
 class MediaFile(Base):

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import and_, func, select
 
-from batchsync.errors import UnknownJob, UnknownManifest
+from batchsync.errors import UnknownManifest
+from batchsync.ledger.check import Broken, check
+from batchsync.ledger.evidence import Standing, doubts, known_credits, readings, standing
 from batchsync.ledger.known import LedgerJobs
 from batchsync.ledger.moves import chunks
+from batchsync.ledger.rows import Rows, scoped
 from batchsync.ledger.tables import (
     Balance,
     CreditEntry,
     Info,
     Job,
     JobEvent,
-    JobTag,
     Manifest,
-    ManifestEntry,
     MediaFile,
     Output,
     Run,
@@ -30,47 +31,9 @@ from batchsync.ledger.tables import (
 )
 from batchsync.ledger.usage import EntrySum, UsageJob, usage_entries, usage_jobs
 from batchsync.model.credits import Totals, totals
+from batchsync.model.evidence import Doubt, Reading
 from batchsync.model.job import MediaFacts
 from batchsync.model.states import UNFINISHED, Shown, State, shown
-
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs to list: shown states, a manifest's number, tags; each None or empty for all."""
-
-    states: tuple[str, ...] = ()
-    manifest_id: int | None = None
-    tags: Mapping[str, str] | None = None
-    limit: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JobView:
-    """A job as users see it. `credits` is its net over all its projects; times in epoch seconds."""
-
-    seq: int
-    id: str
-    name: str | None
-    token: str
-    state: Shown
-    project_id: str | None
-    output: str
-    saved: tuple[str, ...]
-    credits: int
-    reserved: int
-    estimate: int
-    attempts: int
-    error_code: str | None
-    error_message: str | None
-    tags: Mapping[str, str]
-    video: str
-    audio: str
-    start_seconds: float
-    end_seconds: float
-    generation_mode: str
-    submitted_at: float | None
-    finished_at: float | None
-    row: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +57,8 @@ class SavedOutput:
     digest: str | None
 
 
-class Views:
+class Views(Rows):
     """Reads on one connection, that is one snapshot."""
-
-    def __init__(self, connection: Connection, now: float) -> None:
-        self.connection = connection
-        self.now = now
 
     # --- what the planner asks (planning's KnownJobs, for outputs under `output_dir`) ---
 
@@ -195,7 +154,7 @@ class Views:
         """Jobs by shown state, of a manifest as it stands now, or of the whole ledger."""
         leased = Job.lease_owner.is_not(None).label("leased")
         rows = self.connection.execute(
-            self._scoped(select(Job.state, Job.vendor_status, leased, func.count().label("n")), manifest_id).group_by(
+            scoped(select(Job.state, Job.vendor_status, leased, func.count().label("n")), manifest_id).group_by(
                 Job.state, Job.vendor_status, leased
             )
         )
@@ -207,29 +166,29 @@ class Views:
     def credits(self, manifest_id: int | None = None) -> Totals:
         """Credits of a manifest's jobs as it stands now, or of the whole ledger."""
         estimated = self.connection.execute(
-            self._scoped(select(func.coalesce(func.sum(Job.estimate), 0)).select_from(Job), manifest_id)
+            scoped(select(func.coalesce(func.sum(Job.estimate), 0)).select_from(Job), manifest_id)
         ).scalar_one()
         sums = select(CreditEntry.kind, func.sum(CreditEntry.amount))
         if manifest_id is not None:
             sums = sums.join(Job, Job.seq == CreditEntry.job_seq)
-        rows = self.connection.execute(self._scoped(sums, manifest_id).group_by(CreditEntry.kind)).all()
+        rows = self.connection.execute(scoped(sums, manifest_id).group_by(CreditEntry.kind)).all()
         return totals([(kind, int(amount)) for kind, amount in rows], int(estimated))
 
     def unfinished(self, manifest_id: int | None = None) -> int:
         """How many jobs are not at their end."""
         query = select(func.count()).select_from(Job).where(Job.state.in_([state.value for state in UNFINISHED]))
-        return int(self.connection.execute(self._scoped(query, manifest_id)).scalar_one())
+        return int(self.connection.execute(scoped(query, manifest_id)).scalar_one())
 
     def output_dirs(self, manifest_id: int | None = None) -> list[str]:
         """Where the jobs' files go."""
-        query = self._scoped(select(Job.output_dir).select_from(Job).distinct(), manifest_id)
+        query = scoped(select(Job.output_dir).select_from(Job).distinct(), manifest_id)
         return sorted(self.connection.execute(query).scalars())
 
     def troubles(self, manifest_id: int | None = None) -> list[TroubleView]:
         """The jobs that ended badly, by state and code, the commonest first."""
         bad = [State.FAILED.value, State.CANCELED.value, State.HELD.value]
         first = func.min(Job.seq).label("first")
-        groups = self._scoped(select(Job.state, Job.error_code, func.count().label("n"), first), manifest_id)
+        groups = scoped(select(Job.state, Job.error_code, func.count().label("n"), first), manifest_id)
         found = []
         for group in self.connection.execute(
             groups.where(Job.state.in_(bad)).group_by(Job.state, Job.error_code).order_by(func.count().desc())
@@ -239,118 +198,47 @@ class Views:
             found.append(TroubleView(group.state, code, group.n, job.id, message))
         return found
 
-    @staticmethod
-    def _scoped(query: Any, manifest_id: int | None) -> Any:
-        if manifest_id is None:
-            return query
-        here = and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
-        return query.join(ManifestEntry, here)
-
-    # --- rows and histories ---
-
-    def jobs(self, wanted: JobFilter = JobFilter()) -> list[JobView]:
-        """Jobs in the order in which they were added."""
-        query = select(Job.__table__).order_by(Job.seq)
-        if wanted.manifest_id is not None:
-            mine = select(ManifestEntry.job_seq).where(ManifestEntry.manifest_id == wanted.manifest_id)
-            query = query.where(Job.seq.in_(mine))
-        for key, value in (wanted.tags or {}).items():
-            tagged = select(JobTag.job_seq).where(JobTag.key == key, JobTag.value == value)
-            query = query.where(Job.seq.in_(tagged))
-        if not wanted.states:
-            query = query.limit(wanted.limit)
-        rows = [
-            row
-            for row in self.connection.execute(query).all()
-            if not wanted.states or self._shown(row) in wanted.states
-        ][: wanted.limit]
-        return self._views(rows)
-
-    def job(self, id_or_token: str) -> JobView:
-        """One job by its id, its token or its project id. Raises UnknownJob."""
-        for column in (Job.id, Job.token, Job.project_id):
-            row = self.connection.execute(select(Job.__table__).where(column == id_or_token)).first()
-            if row is not None:
-                return self._views([row])[0]
-        raise UnknownJob(f"this ledger has no job {id_or_token!r}", hint="`batchsync jobs` lists them")
-
-    @staticmethod
-    def _shown(row: Any) -> Shown:
-        return shown(State(row.state), row.vendor_status, row.lease_owner is not None)
-
-    def _views(self, rows: Sequence[Any]) -> list[JobView]:
-        tags: dict[int, dict[str, str]] = {}
-        saved: dict[int, list[str]] = {}
-        written: dict[int, Mapping[str, str]] = {}
-        for batch in chunks(row.seq for row in rows):
-            for tag in self.connection.execute(select(JobTag.__table__).where(JobTag.job_seq.in_(batch))):
-                tags.setdefault(tag.job_seq, {})[tag.key] = tag.value
-            outputs = select(Output.job_seq, Output.path).where(
-                Output.job_seq.in_(batch), Output.saved_at.is_not(None)
-            )
-            for output in self.connection.execute(outputs.order_by(Output.job_seq, Output.ordinal)):
-                saved.setdefault(output.job_seq, []).append(output.path)
-            entries = select(ManifestEntry.job_seq, ManifestEntry.row).where(ManifestEntry.job_seq.in_(batch))
-            for entry in self.connection.execute(entries.order_by(ManifestEntry.manifest_id)):
-                written[entry.job_seq] = entry.row
-        return [
-            JobView(
-                seq=row.seq,
-                id=row.id,
-                name=row.name,
-                token=row.token,
-                state=self._shown(row),
-                project_id=row.project_id,
-                output=row.output,
-                saved=tuple(saved.get(row.seq, ())),
-                credits=row.net,
-                reserved=row.reserved,
-                estimate=row.estimate,
-                attempts=row.submissions,
-                error_code=row.error_code,
-                error_message=row.error_message,
-                tags=tags.get(row.seq, {}),
-                video=row.video,
-                audio=row.audio,
-                start_seconds=row.start_seconds,
-                end_seconds=row.end_seconds,
-                generation_mode=row.generation_mode,
-                submitted_at=row.submitted_at,
-                finished_at=row.finished_at,
-                row=written.get(row.seq, {}),
-            )
-            for row in rows
-        ]
-
-    def history(self, seq: int) -> dict[str, list[dict[str, Any]]]:
-        """What happened to a job, oldest first: `events`, `submissions`, `credits`, `outputs`, `places`."""
-        tables: dict[str, tuple[Any, Any]] = {
-            "events": (JobEvent, JobEvent.id),
-            "submissions": (Submission, Submission.id),
-            "credits": (CreditEntry, CreditEntry.id),
-            "outputs": (Output, Output.ordinal),
-        }
-        found = {
-            name: [
-                dict(row._mapping)
-                for row in self.connection.execute(
-                    select(table.__table__).where(table.job_seq == seq).order_by(order)
-                )
-            ]
-            for name, (table, order) in tables.items()
-        }
-        places = (
-            select(Manifest.path, ManifestEntry.line, ManifestEntry.current)
-            .join(Manifest, Manifest.id == ManifestEntry.manifest_id)
-            .where(ManifestEntry.job_seq == seq)
-        )
-        found["places"] = [dict(row._mapping) for row in self.connection.execute(places)]
-        return found
-
     def account_id(self) -> str | None:
         """The account that the newest balance was read from."""
         query = select(Balance.account_id).where(Balance.account_id.is_not(None)).order_by(Balance.id.desc()).limit(1)
         return self.connection.execute(query).scalar()
+
+    def check(self) -> Iterator[Broken]:
+        """Everything that should hold in a ledger and doesn't in this one."""
+        return check(self.connection)
+
+    def sizes(self) -> dict[str, int]:
+        """How many jobs, events and credit entries there are."""
+        tables = {"jobs": Job, "events": JobEvent, "credit_entries": CreditEntry}
+        return {
+            name: int(self.connection.execute(select(func.count()).select_from(entity)).scalar_one())
+            for name, entity in tables.items()
+        }
+
+    def token_owner(self, token: str) -> str | None:
+        """The id of the job that has a token."""
+        return self.connection.execute(select(Job.id).where(Job.token == token)).scalar()
+
+    def sent_to(self, seq: int) -> str | None:
+        """The address of the API that a job's last submission went to."""
+        query = select(Run.api_url).join(Submission, Submission.run_id == Run.id).where(Submission.job_seq == seq)
+        return self.connection.execute(query.order_by(Submission.id.desc()).limit(1)).scalar()
+
+    def standing(self) -> Standing:
+        """How the ledger stands beside the account."""
+        return standing(self.connection)
+
+    def readings(self) -> list[Reading]:
+        """The balances that were recorded and can be compared, in order of time."""
+        return readings(self.connection)
+
+    def doubts(self) -> list[Doubt]:
+        """The submissions whose outcome nobody knows, in order of time."""
+        return doubts(self.connection)
+
+    def known_credits(self, after: int, upto: int) -> int:
+        """The credits of the entries after number `after`, up to `upto`, without reserves."""
+        return known_credits(self.connection, after, upto)
 
     def last_run(self) -> dict[str, Any] | None:
         """The newest run, as its row."""

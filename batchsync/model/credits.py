@@ -64,7 +64,7 @@ def frames_cost(seconds: float, fps: float, mode: Mode) -> int:
 
 def estimate(start: float, end: float, mode: Mode) -> int:
     """What the vendor takes at submission: it counts 30 frames per second whatever the video has."""
-    return frames_cost(_length(start, end), ESTIMATE_FPS, mode)
+    return frames_cost(clip_seconds(start, end), ESTIMATE_FPS, mode)
 
 
 def worst(start: float, end: float, mode: Mode, max_fps: float | None, source_fps: float | None) -> int:
@@ -76,10 +76,11 @@ def worst(start: float, end: float, mode: Mode, max_fps: float | None, source_fp
         fps = min(source_fps, max_fps)
     else:
         fps = source_fps or max_fps or ESTIMATE_FPS
-    return frames_cost(_length(start, end), max(ESTIMATE_FPS, fps), mode)
+    return frames_cost(clip_seconds(start, end), max(ESTIMATE_FPS, fps), mode)
 
 
-def _length(start: float, end: float) -> float:
+def clip_seconds(start: float, end: float) -> float:
+    """The length of a clip, as its decimal texts say: 1.1 − 1.0 is 0.1."""
     return float(Fraction(repr(float(end))) - Fraction(repr(float(start))))
 
 
@@ -123,6 +124,9 @@ def move(effect: Effect, stake: Stake, stated: int | None = None) -> Movement:
     elif effect is Effect.CHARGE:
         project = stake.estimate if stated is None else stated
         entries.append((EntryKind.CHARGE, project))
+    elif effect is Effect.UNCHARGE:
+        entries += [(EntryKind.SETTLE, -project), (EntryKind.RESERVE, stake.worst - reserved)]
+        reserved, project = stake.worst, 0
     elif effect in (Effect.ADJUST, Effect.SETTLE, Effect.REFUND) and stated is not None:
         refunded = effect is Effect.REFUND and stated < project
         entries.append((EntryKind.REFUND if refunded else EntryKind.SETTLE, stated - project))

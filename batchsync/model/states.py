@@ -44,6 +44,7 @@ class Event(StrEnum):
     STRAY_PROJECT = "stray_project"
     RESOLVED_FOUND = "resolved_found"
     RESOLVED_ABSENT = "resolved_absent"
+    CLAIM_REFUTED = "claim_refuted"
     ABANDONED = "abandoned"
     STILL_RENDERING = "still_rendering"
     RENDER_DONE = "render_done"
@@ -66,6 +67,7 @@ class Effect(StrEnum):
     RELEASE = "release"  # release whatever is reserved
     KEEP = "keep"  # nobody knows: the reserve stays
     CHARGE = "charge"  # charge as stated; keep reserved what it may still cost beyond that
+    UNCHARGE = "uncharge"  # take a charge back that never was, and reserve again: nobody knows
     ADJUST = "adjust"  # bring the project's entries to what the vendor states now
     SETTLE = "settle"  # likewise, and release what is reserved: nothing more is at risk
     REFUND = "refund"  # likewise, and what comes back is a refund
@@ -99,6 +101,8 @@ TRANSITIONS: dict[Event, Transition] = {
     Event.STRAY_PROJECT: _row(*State, to=None),
     Event.RESOLVED_FOUND: _row(S.HELD, to=S.RENDERING, effect=Effect.CHARGE),
     Event.RESOLVED_ABSENT: _row(S.HELD, to=S.UPLOADED, effect=Effect.RELEASE),
+    # The vendor knows no such project as a person had named: all is as it was before.
+    Event.CLAIM_REFUTED: _row(S.RENDERING, to=S.HELD, effect=Effect.UNCHARGE),
     Event.ABANDONED: _row(S.HELD, to=S.FAILED, effect=Effect.RELEASE),
     Event.STILL_RENDERING: _row(S.RENDERING, to=None, effect=Effect.ADJUST),
     Event.RENDER_DONE: _row(S.RENDERING, to=S.RENDERED, effect=Effect.SETTLE),

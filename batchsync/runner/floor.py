@@ -63,6 +63,7 @@ class Floor:
         self.answered = False
         self.refused_looks = 0
         self.failures = 0
+        self.doubts = 0  # submissions whose answer was lost
         self.capped = False
         self.broke = False
         self.over = False

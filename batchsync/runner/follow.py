@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from batchsync.ledger.claims import ClaimedJob
+from batchsync.model.credits import clip_seconds
+from batchsync.model.renders import stalled_after
 from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, REFUSED_LOOKS, Floor
 from batchsync.runner.options import Stopped
@@ -26,6 +28,7 @@ class Looks:
 
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
+        self._told_stalled: set[int] = set()
 
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `rendering` to `rendered`, or to a bad end."""
@@ -68,10 +71,23 @@ class Looks:
         elif project.status == "complete":
             await self._no_output(job, credits)
         else:
-            status = project.status
-            now = floor.clock.now()
-            look_at = next_look(job.submitted_at or now, now, floor.options.poll_interval)
-            await floor.ledger.write(lambda w: w.still_rendering(seq, floor.run_id, status, credits, look_at))
+            await self._goes_on(job, project)
+
+    async def _goes_on(self, job: ClaimedJob, project: Project) -> None:
+        """It renders, however long: one that is stalled is told of once, followed slowly, and never sent again."""
+        floor, now = self.floor, self.floor.clock.now()
+        submitted_at = job.submitted_at or now
+        stalled = now - submitted_at > stalled_after(clip_seconds(job.start_seconds, job.end_seconds))
+        if stalled and job.seq not in self._told_stalled:
+            self._told_stalled.add(job.seq)
+            log.warning(
+                "job %s is stalled: project %s has been %s for %.0f min, far longer than usual; it is still followed",
+                *(job.id, job.project_id, project.status, (now - submitted_at) / 60),
+            )
+        look_at = next_look(submitted_at, now, floor.options.poll_interval, stalled=stalled)
+        await floor.ledger.write(
+            lambda w: w.still_rendering(job.seq, floor.run_id, project.status, project.credits, look_at)
+        )
 
     async def _no_output(self, job: ClaimedJob, credits: int | None) -> None:
         """Complete, but without a file: it may come a little later. Never a reason for another render."""
@@ -99,7 +115,10 @@ class Looks:
         floor = self.floor
         # Strikes of a job that was seen complete may be its download's: those don't make it deleted.
         if trouble.next is Next.GONE and job.strikes + 1 >= MISSING_LOOKS and job.rendered_at is None:
-            await self._deleted(job, None)
+            if await floor.ledger.write(lambda w: w.claim_refuted(job.seq, floor.run_id)):
+                log.warning("job %s is held again: the vendor knows no project %s", job.id, job.project_id)
+            else:
+                await self._deleted(job, None)
             return
         if trouble.next is Next.FATAL:
             floor.refused_looks += 1

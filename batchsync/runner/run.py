@@ -20,8 +20,9 @@ from batchsync.clock import Clock, SystemClock
 from batchsync.errors import BatchsyncError, DiskFull, SettingError
 from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.ledger.views import Views
-from batchsync.model.states import UNFINISHED, State
+from batchsync.model.states import UNFINISHED
 from batchsync.runner import process
+from batchsync.runner.books import IN_FLIGHT, Books, Statement
 from batchsync.runner.download import Downloads
 from batchsync.runner.floor import LEASE_SECONDS, Floor, seqs
 from batchsync.runner.follow import Looks
@@ -30,7 +31,7 @@ from batchsync.runner.snapshot import Snapshot, Watcher
 from batchsync.runner.stage import Stage
 from batchsync.runner.submit import MOST_LOST, Submissions
 from batchsync.runner.upload import Uploads
-from batchsync.vendor.port import Account, Next, Vendor, VendorTrouble
+from batchsync.vendor.port import Vendor, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
 
@@ -39,9 +40,11 @@ TICK_SECONDS = 0.5
 START_PATIENCE_SECONDS = 30.0
 CREDIT_LOOK_SECONDS = 15.0
 GOODBYE_SECONDS = 5.0
+HURRIED_GOODBYE_SECONDS = 1.0
+DOUBT_LOOK_SECONDS = 15.0
 LAST_RESORT_SECONDS = 9.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-IN_FLIGHT = frozenset({State.SUBMITTING, State.RENDERING, State.RENDERED})
+NO_GOODBYE = frozenset({Stopped.UNREACHABLE, Stopped.UNAUTHORIZED, Stopped.DISK_FULL})
 
 
 def new_run_id() -> str:
@@ -136,71 +139,40 @@ class Run:
 
         return self._ledger.write(write, self.id)
 
-    async def _hello(self) -> Account | None:
-        """The account, None where the vendor doesn't tell. Raises SettingError if it refuses the key.
-
-        Tries until it is cancelled.
-        """
-        while True:
-            try:
-                return await self._vendor.account()
-            except VendorTrouble as failure:
-                trouble = failure.trouble
-            if trouble.next is Next.FATAL:
-                raise SettingError(
-                    f"the vendor refused the API key: {trouble.message}",
-                    hint="check MAGIC_HOUR_API_KEY; nothing was sent that costs anything",
-                )
-            if trouble.next not in (Next.AGAIN, Next.PACED):
-                log.info("the account can't be read: %s", trouble.message)
-                return None
-            log.info("%s; trying again", trouble.message)
-            await anyio.sleep(max(1.0, trouble.retry_after or 0.0))
-
     # --- the middle ---
 
     async def _work(self, writer: GroupCommit) -> None:
         async with anyio.create_task_group() as outer:
             outer.start_soon(self._listen)
-            account: Account | None = None
+            books = Books(self._vendor, writer, self.id)
+            first: Statement | None = None
             with self._hello_scope, anyio.move_on_after(self._start_patience) as patience:
-                account = await self._hello()
+                first = await books.first()
             if patience.cancelled_caught:
                 log.error("the vendor can't be reached")
                 self._stopped = self._stopped or Stopped.UNREACHABLE
             if self._stopped is None:
-                await self._same_account(writer, account)
-                await self._write_balance(writer, "start", account)
+                if first is not None:
+                    await books.require_same_account(first)
+                    await books.write("start", first)
+                account = first.account if first else None
                 scope = account.id if account and account.id else self._api_url
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope)
                 floor.answered = account is not None
-                await self._stages_until_done(floor)
-            await self._goodbye(writer)
+                await self._stages_until_done(floor, books)
+            await self._goodbye(books)
             outer.cancel_scope.cancel()
 
-    async def _same_account(self, writer: GroupCommit, account: Account | None) -> None:
-        """Raise SettingError if the key is another account's than the one that has this run's jobs in flight."""
-        known = await writer.read(lambda v: v.account_id())
-        if account is None or account.id is None or known in (None, account.id):
-            return
-        if await writer.read(lambda v: v.any_in(self.id, IN_FLIGHT)):
-            raise SettingError(
-                "this key is of another account than the one that has these jobs in flight: it can't see them",
-                hint="use the key that submitted them; nothing was sent that costs anything",
-            )
-
-    async def _goodbye(self, writer: GroupCommit) -> None:
-        """Write down the closing balance, unless somebody is in a hurry."""
+    async def _goodbye(self, books: Books) -> None:
+        """Write down the closing balance, if it can be had soon."""
         stopped = self._stopped
-        if stopped in (None, Stopped.OUT_OF_CREDITS, Stopped.MAX_CREDITS, Stopped.MAX_FAILURES):
-            with anyio.move_on_after(GOODBYE_SECONDS):
-                try:
-                    await self._write_balance(writer, "end", await self._vendor.account())
-                except VendorTrouble as failure:
-                    log.info("the closing balance can't be read: %s", failure.trouble.message)
+        if self._floor is not None and stopped not in NO_GOODBYE:
+            hurry = stopped is Stopped.SIGNAL
+            with anyio.move_on_after(HURRIED_GOODBYE_SECONDS if hurry else GOODBYE_SECONDS):
+                await books.note("end")
         self._stopped = stopped  # a signal that came only now has stopped nothing
 
-    async def _stages_until_done(self, floor: Floor) -> None:
+    async def _stages_until_done(self, floor: Floor, books: Books) -> None:
         self._floor = floor
         submissions = Submissions(floor, self._manifest_id)
         submit = submissions.stage()
@@ -215,7 +187,7 @@ class Run:
                     free.start_soon(stage.run, free)
                 if self._stopped is not None:
                     floor.stop(self._stopped)
-                await self._supervise(floor)
+                await self._supervise(floor, books)
                 floor.over = True
                 if floor.stopped is not None:
                     submissions.hurry()
@@ -237,17 +209,22 @@ class Run:
         capped = self._options.max_credits is not None
         return floor.stopped or floor.closed or (Stopped.MAX_CREDITS if capped else None)
 
-    async def _supervise(self, floor: Floor) -> None:
+    async def _supervise(self, floor: Floor, books: Books) -> None:
         """Return when the run is over; meanwhile watch its limits, and tell the watcher how it stands."""
         bell = anyio.Event()
         floor.on_change(lambda: bell.set())
         looked = told = self._clock.monotonic()
+        doubts, doubted = 0, -DOUBT_LOOK_SECONDS
         while floor.stopped is None:
             bell = anyio.Event()
             self._check_limits(floor)
             if floor.stopped is None and await self._is_done(floor):
                 return
             now = self._clock.monotonic()
+            if floor.doubts > doubts and now - doubted > DOUBT_LOOK_SECONDS:
+                doubts, doubted = floor.doubts, now
+                with anyio.move_on_after(GOODBYE_SECONDS):
+                    await books.note("doubt")
             if floor.broke and now - looked > CREDIT_LOOK_SECONDS:
                 looked = now
                 await self._look_for_credit(floor)
@@ -349,11 +326,6 @@ class Run:
             log.error("%s", error)
         finally:
             writer.close()
-
-    async def _write_balance(self, writer: GroupCommit, moment: str, account: Account | None) -> None:
-        if account is not None and account.credits is not None:
-            balance = account.credits
-            await writer.write(lambda w: w.balance(moment, account.id, account.tier, balance))
 
     def _view(self, views: Views) -> Snapshot:
         return Snapshot(

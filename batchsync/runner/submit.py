@@ -9,6 +9,7 @@ import anyio
 
 from batchsync.ledger.claims import ClaimedJob, Exposure, Intent
 from batchsync.ledger.ledger import Writes
+from batchsync.ledger.submissions import Accepted
 from batchsync.model.job import Mode, SourceKind
 from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, Floor
@@ -84,8 +85,8 @@ class Submissions:
                 raise
 
     async def _send(self, intent: Intent) -> Submitted | None:
-        """The outcome of a submission, None if the run was stopped before it left."""
-        if self.floor.stopped is not None:
+        """The outcome of a submission, None if it may leave no more: the run was stopped, or slept for too long."""
+        if self.floor.stopped is not None or self.floor.clock.now() >= intent.until:
             return None
         outcome: Submitted = Unknown("stopped", "the run was stopped while it waited for the vendor's answer")
         with anyio.CancelScope(shield=True) as scope:
@@ -105,19 +106,18 @@ class Submissions:
         seq, submission = intent.job.seq, intent.submission_id
         floor = self.floor
         if outcome is None:
-            message = "the run was stopped before it was sent"
+            message = "the run was stopped, or stood still for too long, before it was sent"
             await floor.ledger.write(lambda w: w.deferred(seq, submission, "stopped", message, 0.0, None))
         elif isinstance(outcome, Created):
             floor.learn(None)
             now = floor.clock.now()
             look_at = next_look(now, now, floor.options.poll_interval)
             project, credits, status = outcome.project_id, outcome.credits, outcome.status
-            if not await floor.ledger.write(lambda w: w.accepted(seq, submission, project, credits, look_at, status)):
-                log.error(
-                    "job %s: project %s was created after the job had gone another way; it is paid for, "
-                    "counted, and not downloaded",
-                    *(intent.job.id, project),
-                )
+            became = await floor.ledger.write(
+                lambda w: w.accepted(seq, submission, project, credits, look_at, status)
+            )
+            if became is not Accepted.FOLLOWED:
+                log.error(_ODD_ANSWERS[became], intent.job.id, project)
         elif isinstance(outcome, NotCreated):
             await self._not_created(intent, outcome)
         else:
@@ -156,12 +156,20 @@ class Submissions:
             w.lost(seq, submission, code, message, status)
             return resubmit and w.resubmitted(seq, MOST_LOST)
 
+        self.floor.doubts += 1
         if await self.floor.ledger.write(write):
             log.warning(
                 "job %s is sent again, though it may have been created: %s (%s)", intent.job.id, message, code
             )
         else:
             log.warning("job %s is held: %s (%s)", intent.job.id, message, code)
+
+
+_ODD_ANSWERS = {
+    Accepted.STRAY: "job %s: project %s was created after the job had gone another way; it is paid for, counted, "
+    "and not downloaded",
+    Accepted.DOUBTED: "job %s is held: the vendor answered with project %s, which is another job's already",
+}
 
 
 def _tell_unrecorded(intent: Intent, outcome: Created) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import logging
 import ssl
+import zlib
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 
@@ -172,21 +173,46 @@ def _hush() -> None:
 
 def is_encoded(response: httpx.Response) -> bool:
     """Whether the body is compressed, which is never asked for: a small one could unpack to anything."""
-    return response.headers.get("content-encoding", "identity").strip().lower() not in ("identity", "")
+    return _encoding(response) != "identity"
+
+
+def _encoding(response: httpx.Response) -> str:
+    return response.headers.get("content-encoding", "").strip().lower() or "identity"
 
 
 async def receive(response: httpx.Response, *, hide: str) -> Answer:
-    """Read an answer to its end, but no further than a bound. Raises what httpx raises."""
+    """Read an answer to its end, but no further than a bound. Raises what httpx raises.
+
+    Some proxies compress what nobody asked them to: gzip and deflate are unpacked, as far as that bound.
+    """
     headers = {name.lower(): value for name, value in response.headers.items()}
 
     def faulty(fault: str) -> Answer:
         return Answer(response.status_code, headers, b"", hide, fault)
 
-    if is_encoded(response):
+    encoding = _encoding(response)
+    if encoding not in _ENCODINGS:
         return faulty("encoded")
     body = bytearray()
     async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > LARGEST_ANSWER:
             return faulty("too_large")
-    return Answer(response.status_code, headers, bytes(body), hide)
+    unpacked = bytes(body) if encoding == "identity" else _unpack(bytes(body))
+    if unpacked is None:
+        return faulty("encoded")
+    return Answer(response.status_code, headers, unpacked, hide)
+
+
+_ENCODINGS = ("identity", "gzip", "x-gzip", "deflate")
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS
+
+
+def _unpack(body: bytes) -> bytes | None:
+    """A compressed body, None where it is broken, cut, or larger than any answer should be."""
+    unpacking = zlib.decompressobj(_GZIP_OR_ZLIB)
+    try:
+        unpacked = unpacking.decompress(body, LARGEST_ANSWER)
+    except zlib.error:
+        return None
+    return unpacked if unpacking.eof else None

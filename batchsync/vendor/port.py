@@ -123,6 +123,7 @@ class Project:
     error_code: str | None = None
     error_message: str | None = None
     downloads: tuple[Download, ...] = ()
+    name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

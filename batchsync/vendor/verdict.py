@@ -24,34 +24,43 @@ BAD_GATEWAY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a status without a usable answer means: for a submission (None: unknown), other API calls, storage."""
+    """What a status without a project id means: for a submission (None: unknown), other API calls, storage.
+
+    `why` is the reason for the verdict on a submission, the one that is about money.
+    """
 
     code: str
     submission: Next | None
     api: Next
     storage: Next
+    why: str
 
+
+_SAID_NO = "the vendor read it and said no before it made anything"
+_NO_PROMISE = "nobody promises that nothing was made before that answer"
 
 STATUSES: dict[int, Rule] = {
-    400: Rule("invalid_request", Next.REFUSED, Next.REFUSED, Next.GONE),  # some storages say 400 to an expired URL
-    401: Rule("unauthorized", Next.FATAL, Next.FATAL, Next.GONE),
-    402: Rule("insufficient_credits", Next.BROKE, Next.BROKE, Next.REFUSED),
-    403: Rule("forbidden", Next.REFUSED, Next.REFUSED, Next.GONE),
-    404: Rule("not_found", Next.REFUSED, Next.GONE, Next.GONE),
-    408: Rule("http_408", None, Next.AGAIN, Next.AGAIN),
-    410: Rule("gone", None, Next.GONE, Next.GONE),
-    413: Rule("too_large", None, Next.REFUSED, Next.REFUSED),
-    416: Rule("range_not_satisfiable", None, Next.REFUSED, Next.GONE),
-    422: Rule("unprocessable_entity", Next.REFUSED, Next.REFUSED, Next.REFUSED),
-    425: Rule("http_425", None, Next.AGAIN, Next.AGAIN),
-    429: Rule("rate_limited", Next.PACED, Next.PACED, Next.AGAIN),
-    500: Rule("http_500", Next.AGAIN, Next.AGAIN, Next.AGAIN),
-    502: Rule("http_502", Next.AGAIN, Next.AGAIN, Next.AGAIN),
-    503: Rule("http_503", Next.AGAIN, Next.AGAIN, Next.AGAIN),
+    # Some storages say 400 to an expired URL.
+    400: Rule("invalid_request", Next.REFUSED, Next.REFUSED, Next.GONE, _SAID_NO),
+    401: Rule("unauthorized", Next.FATAL, Next.FATAL, Next.GONE, "without a good key nothing is made"),
+    402: Rule("insufficient_credits", Next.BROKE, Next.BROKE, Next.REFUSED, "what can't be paid isn't made"),
+    403: Rule("forbidden", Next.REFUSED, Next.REFUSED, Next.GONE, _SAID_NO),
+    404: Rule("not_found", Next.REFUSED, Next.GONE, Next.GONE, _SAID_NO),
+    408: Rule("http_408", None, Next.AGAIN, Next.AGAIN, _NO_PROMISE),
+    410: Rule("gone", None, Next.GONE, Next.GONE, _NO_PROMISE),
+    413: Rule("too_large", None, Next.REFUSED, Next.REFUSED, _NO_PROMISE),
+    416: Rule("range_not_satisfiable", None, Next.REFUSED, Next.GONE, _NO_PROMISE),
+    422: Rule("unprocessable_entity", Next.REFUSED, Next.REFUSED, Next.REFUSED, _SAID_NO),
+    425: Rule("http_425", None, Next.AGAIN, Next.AGAIN, _NO_PROMISE),
+    429: Rule("rate_limited", Next.PACED, Next.PACED, Next.AGAIN, "it was turned away at the door"),
+    500: Rule("http_500", Next.AGAIN, Next.AGAIN, Next.AGAIN, "the vendor says: try again after seconds"),
+    502: Rule("http_502", Next.AGAIN, Next.AGAIN, Next.AGAIN, "the vendor says: without an id no job was made"),
+    503: Rule("http_503", Next.AGAIN, Next.AGAIN, Next.AGAIN, "overloaded: it was turned away at the door"),
+    504: Rule("http_504", None, Next.AGAIN, Next.AGAIN, "a gateway gave up waiting, and the vendor may have gone on"),
 }
 
 
-def _rule(status: int) -> Rule:
+def rule_of(status: int) -> Rule:
     """The row of `status`; those without one are unknown for a submission."""
     if status in STATUSES:
         return STATUSES[status]
@@ -61,7 +70,7 @@ def _rule(status: int) -> Rule:
         rest = Next.REFUSED
     else:
         rest = Next.GARBAGE
-    return Rule(f"http_{status}", None, rest, rest)
+    return Rule(f"http_{status}", None, rest, rest, _NO_PROMISE)
 
 
 def submission(answer: wire.Answer, now: float) -> Submitted:
@@ -72,10 +81,13 @@ def submission(answer: wire.Answer, now: float) -> Submitted:
         return Unknown("garbage", _unknown(f"The vendor's answer can't be read: {fault.words}"), answer.status)
     if receipt is not None:
         return Created(receipt.project_id, receipt.credits, answer.status)
-    rule = _rule(answer.status)
+    rule = rule_of(answer.status)
     if rule.submission is None:
+        # Of 4xx and 5xx the status is the news; of a success, that there is no id in it.
         code = "garbage" if answer.ok else f"http_{answer.status}"
-        return Unknown(code, _unknown(f"{_answered('vendor', answer.status)} without a project id"), answer.status)
+        why = "a success should name the project it made" if answer.ok else rule.why
+        what = f"{_answered('vendor', answer.status)} without a project id ({why})"
+        return Unknown(code, _unknown(what), answer.status)
     trouble = _trouble(rule, rule.submission, answer, now)
     if answer.status == HTTPStatus.BAD_GATEWAY and trouble.retry_after is None:
         trouble = Trouble(trouble.next, trouble.code, trouble.message, BAD_GATEWAY_SECONDS, trouble.status)
@@ -84,13 +96,13 @@ def submission(answer: wire.Answer, now: float) -> Submitted:
 
 def failure(answer: wire.Answer, now: float) -> Trouble:
     """What an answer without success to any other API request means."""
-    rule = _rule(answer.status)
+    rule = rule_of(answer.status)
     return _trouble(rule, rule.api, answer, now)
 
 
 def storage_failure(status: int, headers: Mapping[str, str], now: float) -> Trouble:
     """What a status of the storage means. Its words aren't quoted: they may hold the signature of the URL."""
-    rule = _rule(status)
+    rule = rule_of(status)
     return Trouble(rule.storage, rule.code, _answered("storage", status), retry_after(headers, now), status)
 
 
@@ -127,7 +139,7 @@ def _unknown(what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """How a request broke. `unsent`: it is certain that nothing of it reached the vendor.
+    """How a request broke. `unsent`: it is certain that nothing of it reached the vendor, and `why`.
 
     `quotable`: the exception's own text is about the network only, and helps.
     """
@@ -135,36 +147,55 @@ class Break:
     next: Next
     code: str
     message: str
+    why: str
     unsent: bool = False
     quotable: bool = False
 
 
-_CUT = Break(Next.AGAIN, "cut", "The connection was cut before the whole answer was here")
-_STALLED = Break(Next.AGAIN, "read_timeout", "No answer came in time")
-_BAD_URL = Break(Next.GARBAGE, "bad_url", "The address can't be used", unsent=True)
-_ODD = Break(Next.GARBAGE, "garbage", "The answer breaks the rules of HTTP")
-_OTHER = Break(Next.AGAIN, "cut", "The request broke off")
+_LEFT = "it had left, and the vendor may have acted on it"
+_NO_LINE = "there was no connection on which it could have left"
+_CUT = Break(Next.AGAIN, "cut", "The connection was cut before the whole answer was here", _LEFT)
+_STALLED = Break(Next.AGAIN, "read_timeout", "No answer came in time", _LEFT)
+_BAD_URL = Break(Next.GARBAGE, "bad_url", "The address can't be used", _NO_LINE, unsent=True)
+_ODD = Break(Next.GARBAGE, "garbage", "The answer breaks the rules of HTTP", _LEFT)
+OTHER = Break(Next.AGAIN, "cut", "The request broke off", _LEFT)
 
 # By the exact class: a new subclass of any of these must be looked at before it may count as unsent.
 EXCEPTIONS: dict[type[Exception], Break] = {
-    # A proxy refuses before the tunnel to the vendor exists, so nothing has gone through it.
-    httpx.ProxyError: Break(Next.AGAIN, "proxy", "The proxy refused the connection", unsent=True, quotable=True),
-    httpx.ConnectError: Break(Next.AGAIN, "unreachable", "No connection could be made", unsent=True, quotable=True),
-    httpx.ConnectTimeout: Break(Next.AGAIN, "unreachable", "No connection could be made in time", unsent=True),
-    httpx.PoolTimeout: Break(Next.AGAIN, "busy", "No connection became free in time", unsent=True),
+    httpx.ConnectError: Break(
+        Next.AGAIN, "unreachable", "No connection could be made", _NO_LINE, unsent=True, quotable=True
+    ),
+    httpx.ConnectTimeout: Break(
+        Next.AGAIN, "unreachable", "No connection could be made in time", _NO_LINE, unsent=True
+    ),
+    httpx.PoolTimeout: Break(Next.AGAIN, "busy", "No connection became free in time", _NO_LINE, unsent=True),
+    httpx.ProxyError: Break(
+        Next.AGAIN,
+        "proxy",
+        "The proxy refused the connection",
+        "a proxy refuses before there is a tunnel to the vendor",
+        unsent=True,
+        quotable=True,
+    ),
     httpx.UnsupportedProtocol: _BAD_URL,
     httpx.InvalidURL: _BAD_URL,
     httpx.ReadTimeout: _STALLED,
     TimeoutError: _STALLED,
-    httpx.WriteTimeout: Break(Next.AGAIN, "write_timeout", "The request could not be sent in time"),
+    httpx.WriteTimeout: Break(
+        Next.AGAIN, "write_timeout", "The request could not be sent in time", "a part of it had left, perhaps all"
+    ),
     httpx.ReadError: _CUT,
     httpx.WriteError: _CUT,
     httpx.CloseError: _CUT,
     httpx.RemoteProtocolError: _CUT,
     httpx.DecodingError: _ODD,
     httpx.TooManyRedirects: _ODD,
-    # Today it is raised before anything is written; no documentation promises that, so it isn't `unsent`.
-    httpx.LocalProtocolError: Break(Next.GARBAGE, "bad_request", "The request could not be put into HTTP"),
+    httpx.LocalProtocolError: Break(
+        Next.GARBAGE,
+        "bad_request",
+        "The request could not be put into HTTP",
+        "today it is raised before anything is written; no documentation promises that",
+    ),
 }
 
 # What the network can do to a request. Anything else is a fault of this program and isn't caught.
@@ -192,7 +223,7 @@ def submission_failed(error: Exception) -> Submitted:
 
 def failed(error: Exception) -> Trouble:
     """What an exception during any other request means."""
-    broke = EXCEPTIONS.get(type(error), _OTHER)
+    broke = EXCEPTIONS.get(type(error), OTHER)
     return Trouble(broke.next, broke.code, _told(broke, error))
 
 

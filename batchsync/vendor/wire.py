@@ -71,7 +71,7 @@ class Unreadable(Exception):
 
 _FAULTS = {
     "too_large": "it was far larger than any answer should be",
-    "encoded": "it was compressed, which was not asked for",
+    "encoded": "it was compressed, which was not asked for, and could not be unpacked",
 }
 
 
@@ -239,6 +239,7 @@ class ProjectAnswer(_Lenient):
     """`GET /v1/video-projects/{id}`. `download` and `total_frame_cost` are deprecated and may be missing."""
 
     id: StrictStr
+    name: Any = None
     status: ProjectStatus
     credits_charged: Credits = None
     total_frame_cost: Credits = None
@@ -298,6 +299,7 @@ def project(answer: Answer, asked: str) -> Project:
         error_code=_code(error.get("code"), answer.hide),
         error_message=_words(error.get("message"), answer.hide),
         downloads=_downloads(got),
+        name=_words(got.name, answer.hide),
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from program import Program, wait_until
 
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.views import JobFilter
+from batchsync.ledger.rows import JobFilter
 from batchsync.sandbox.serve import Sandbox
 
 Start = Callable[..., Sandbox]

@@ -76,11 +76,14 @@ def start_run(
     manifest_id: int | None = None,
     process: Process = HERE,
     limit: int | None = None,
+    options: dict[str, Any] | None = None,
 ) -> int:
     """Register a run and give it the unfinished jobs; returns how many."""
 
     def write(w: Writes) -> int:
-        w.start_run(process, manifest_id=manifest_id, version="0", api_url="http://vendor.invalid", options={})
+        w.start_run(
+            process, manifest_id=manifest_id, version="0", api_url="http://vendor.invalid", options=options or {}
+        )
         return w.take_on(run_id, manifest_id, limit)
 
     return ledger.write(write, run_id)

@@ -17,6 +17,7 @@ from batchsync.errors import IllegalTransition, LeaseLost, LedgerError
 from batchsync.ledger.claims import ASSET_MARGIN_SECONDS, ClaimedJob, Exposure, Intent, SubmissionClaim
 from batchsync.ledger.intake import Process
 from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.submissions import Accepted
 from batchsync.model.states import State
 
 A, B = "run-a", "run-b"
@@ -407,10 +408,12 @@ def test_an_answer_to_an_older_submission_never_passes_for_one_to_the_newest(
     assert new.submission_id != old.submission_id
     before = dump(path)
     if late == "accepted":
-        assert not ledger.write(lambda w: w.accepted(1, old.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+        late_one = ledger.write(lambda w: w.accepted(1, old.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+        assert late_one is Accepted.STRAY
         # Paid for and counted; the submission that is under way goes on.
         assert columns(path, 1, "state, project_id, net") == ("submitting", None, ESTIMATE)
-        assert ledger.write(lambda w: w.accepted(1, new.submission_id, "p2", ESTIMATE, clock.at, 200), A)
+        newest = ledger.write(lambda w: w.accepted(1, new.submission_id, "p2", ESTIMATE, clock.at, 200), A)
+        assert newest is Accepted.FOLLOWED
         assert columns(path, 1, "state, project_id, net") == ("rendering", "p2", 2 * ESTIMATE)
         return
     with pytest.raises(IllegalTransition):
@@ -434,6 +437,39 @@ def test_one_project_is_never_two_jobs(ready: Callable[..., Ledger], path: Path,
     with pytest.raises(LedgerError, match="job-000"):
         ledger.write(lambda w: w.resolved(2, project_id="p1"))
     assert dump(path) == before
+
+
+def test_an_answer_that_names_another_jobs_project_proves_nothing(
+    ready: Callable[..., Ledger], path: Path, clock: Hands
+) -> None:
+    ledger = ready(2)
+    first, second = submit(ledger, A).intents
+    ledger.write(lambda w: w.accepted(1, first.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    became = ledger.write(lambda w: w.accepted(2, second.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    assert became is Accepted.DOUBTED
+    assert columns(path, 2, "state, project_id, net, error_code") == ("held", None, 0, "known_project")
+    assert columns(path, 1, "state, project_id, net") == ("rendering", "p1", ESTIMATE)
+
+
+def test_a_project_that_only_a_person_had_named_is_doubted_and_one_that_the_vendor_had_seen_is_not(
+    ready: Callable[..., Ledger], path: Path, clock: Hands
+) -> None:
+    ledger = ready(1)
+    (one,) = submit(ledger, A).intents
+    ledger.write(lambda w: w.lost(1, one.submission_id, "cut", "gone", None), A)
+    at_risk = columns(path, 1, "reserved + net")
+    ledger.write(lambda w: w.resolved(1, project_id="mistyped", credits=ESTIMATE - 1))
+    assert columns(path, 1, "state, net") == ("rendering", ESTIMATE - 1)
+    ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
+    assert ledger.write(lambda w: w.claim_refuted(1, A), A)
+    assert columns(path, 1, "state, net, project_id, lease_owner") == ("held", 0, None, None)
+    assert columns(path, 1, "reserved + net") == at_risk
+
+    ledger.write(lambda w: w.resolved(1, project_id="right"))
+    ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
+    ledger.write(lambda w: w.still_rendering(1, A, "queued", None, 0.0), A)
+    assert not ledger.write(lambda w: w.claim_refuted(1, A), A)
+    assert columns(path, 1, "state, project_id") == ("rendering", "right")
 
 
 def test_a_cap_is_careful_while_nobody_knows_how_fast_videos_are(ledger: Ledger, clock: Hands) -> None:

@@ -14,7 +14,8 @@ from ledger.book import Hands, add, columns, dump, job, jobs, make_ready, query,
 
 from batchsync.errors import UnknownManifest
 from batchsync.ledger.ledger import Ledger, Writes
-from batchsync.ledger.views import JobFilter, Views
+from batchsync.ledger.rows import JobFilter
+from batchsync.ledger.views import Views
 from batchsync.model.job import JobSpec, MediaFacts, Source, SourceKind
 from batchsync.model.problem import Place
 from batchsync.model.states import Event, State

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
+from alembic.command import upgrade
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
@@ -379,8 +380,9 @@ def test_upgrading_refuses_what_it_does_not_know(
 
 
 def test_an_older_ledger_says_how_to_upgrade_it(migrated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = schema.HEAD
     monkeypatch.setattr(schema, "HEAD", "9998")
-    with pytest.raises(LedgerTooOld, match=r"of an older batchsync \(version 0001") as caught:
+    with pytest.raises(LedgerTooOld, match=rf"of an older batchsync \(version {head}") as caught:
         Ledger(str(migrated))
     assert "batchsync ledger upgrade" in (caught.value.hint or "")
 
@@ -398,3 +400,54 @@ def test_an_upgrade_keeps_a_private_copy_of_the_old_ledger(migrated: Path, monke
         with pytest.raises(LedgerError, match="a copy from an earlier upgrade is in the way"):
             schema.upgrade(reader, writer)
     assert query(kept, "SELECT count(*) FROM jobs") == [(3,)]
+
+
+def test_the_first_ledger_opens_after_its_upgrade_with_all_that_was_in_it(tmp_path: Path) -> None:
+    """Each version's ledger can be brought up to date: made by its migration, filled as it was, upgraded."""
+    path = tmp_path / "old.db"
+    config = Config()
+    config.set_main_option("script_location", str(schema.migrations_folder()))
+    engine = create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        upgrade(config, "0001")
+        insert_balance = "INSERT INTO balances (at, moment, account_id, credits) VALUES (1.0, 'start', 'acc', 500)"
+        connection.execute(text(insert_balance))
+    engine.dispose()
+    with pytest.raises(LedgerTooOld):
+        Ledger(str(path))
+    with engines_at(path) as (reader, writer):
+        before, after, kept = schema.upgrade(reader, writer)
+    assert (before, after) == ("0001", schema.HEAD)
+    assert kept is not None
+    with Ledger(str(path)) as ledger:
+        assert ledger.read(lambda v: v.account_id()) == "acc"
+        assert ledger.read(lambda v: v.readings()) == []  # nobody knows what stood in the ledger then
+        add(ledger, jobs(2))
+        assert ledger.read(lambda v: list(v.check())) == []
+
+
+# --- copies ---
+
+
+def test_a_copy_is_whole_private_and_never_over_another(migrated: Path, tmp_path: Path) -> None:
+    target = tmp_path / "copy.db"
+    with Ledger(str(migrated), clock=Hands()) as ledger:
+        add(ledger, jobs(3))
+        with closing(sqlite3.connect(migrated, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("UPDATE jobs SET state = 'failed'")
+            ledger.backup(target)  # while somebody else is in the middle of a write
+            other.execute("ROLLBACK")
+        with pytest.raises(LedgerError, match="exists already"):
+            ledger.backup(target)
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert query(target, "SELECT state, count(*) FROM jobs GROUP BY 1") == [("planned", 3)]
+    with Ledger(str(target)) as copy:
+        assert copy.read(lambda v: list(v.check())) == []
+    assert sorted(path.name for path in tmp_path.iterdir() if "part" in path.name) == []
+
+
+def test_a_copy_to_where_there_is_no_folder_says_so(migrated: Path, tmp_path: Path) -> None:
+    with Ledger(str(migrated)) as ledger, pytest.raises(LedgerError, match="doesn't exist"):
+        ledger.backup(tmp_path / "nowhere" / "copy.db")

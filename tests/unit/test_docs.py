@@ -11,6 +11,8 @@ from commands import commands
 
 from batchsync.cli.main import COMMANDS, cli
 from batchsync.model.states import TRANSITIONS, State
+from batchsync.vendor import verdict
+from batchsync.vendor.port import Next
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
@@ -45,6 +47,30 @@ def test_the_diagram_of_the_states_is_the_table() -> None:
         if rule.to not in (None, source)
     ]
     found = re.search(r"```mermaid\n(.*?)\n```", CONTRIBUTING, re.S)
+    assert found
+    assert found[1] == "\n".join(lines), "\n" + "\n".join(lines)
+
+
+MEANINGS = {
+    None: "unknown: held",
+    Next.REFUSED: "not created: the job fails",
+    Next.BROKE: "not created: nothing new until there are credits",
+    Next.FATAL: "not created: nothing new is submitted",
+    Next.PACED: "not created: all requests wait, then again",
+    Next.AGAIN: "not created: again later",
+    Next.GARBAGE: "not created: the job fails",
+}
+
+
+def test_the_table_of_verdicts_is_the_one_in_the_code() -> None:
+    lines = ["| answer | verdict | why |", "|---|---|---|"]
+    lines += [f"| {status} | {MEANINGS[rule.submission]} | {rule.why} |" for status, rule in verdict.STATUSES.items()]
+    lines.append(f"| any other status | {MEANINGS[None]} | {verdict.rule_of(599).why} |")
+    for kind, broke in verdict.EXCEPTIONS.items():
+        meaning = MEANINGS[broke.next if broke.unsent else None]
+        lines.append(f"| `{kind.__name__}` | {meaning} | {broke.why} |")
+    lines.append(f"| any other exception | {MEANINGS[None]} | {verdict.OTHER.why} |")
+    found = re.search(r"<!-- verdicts -->\n(.*?)\n?<!-- /verdicts -->", CONTRIBUTING, re.S)
     assert found
     assert found[1] == "\n".join(lines), "\n" + "\n".join(lines)
 

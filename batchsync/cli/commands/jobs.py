@@ -7,10 +7,11 @@ from typing import Any
 import click
 
 from batchsync.cli import options as o
+from batchsync.cli.held import held_lines
 from batchsync.cli.output import csv_text, print_json, say, table
 from batchsync.errors import SettingError
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.views import JobFilter, JobView
+from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.model.states import Shown
 
 RESULT_COLUMNS = ("state", "project_id", "output_file", "credits", "attempts", "error_code", "error_message")
@@ -40,6 +41,9 @@ def command(
         print_json([as_json(job) for job in found])
     elif how == "csv":
         say(_csv(found))
+    elif found and states == (Shown.HELD.value,):
+        for line in held_lines(found, most=None):
+            say(line)
     elif found:
         say(_table(found))
     else:
@@ -71,6 +75,7 @@ def as_json(job: JobView) -> dict[str, Any]:
         "credits_estimated": job.estimate,
         "credits_at_risk": job.reserved,
         "attempts": job.attempts,
+        "stalled": job.stalled,
         "error": error,
         "tags": dict(job.tags),
         "submitted_at": o.iso(job.submitted_at),
@@ -102,7 +107,13 @@ def _table(jobs: list[JobView]) -> str:
     held = any(job.state is Shown.HELD for job in jobs)
     headers = ["id", "state", "credits", "project", "output"]
     rows: list[list[object]] = [
-        [job.id, job.state.value, job.credits, job.project_id or "", job.saved[0] if job.saved else job.output]
+        [
+            job.id,
+            job.state.value + (" (stalled)" if job.stalled else ""),
+            job.credits,
+            job.project_id or "",
+            job.saved[0] if job.saved else job.output,
+        ]
         for job in jobs
     ]
     if held:

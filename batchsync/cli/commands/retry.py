@@ -8,7 +8,7 @@ from batchsync.cli import options as o
 from batchsync.cli.output import clean, counted, say
 from batchsync.errors import IllegalTransition, SettingError
 from batchsync.ledger.ledger import Ledger, Writes
-from batchsync.ledger.views import JobFilter
+from batchsync.ledger.rows import JobFilter
 from batchsync.model.states import Event, Shown
 
 

@@ -10,7 +10,8 @@ from batchsync.cli import options as o
 from batchsync.cli.commands.jobs import as_json as job_json
 from batchsync.cli.output import clean, number, print_json, say
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.views import JobView, Views
+from batchsync.ledger.rows import JobView
+from batchsync.ledger.views import Views
 
 
 @click.command("show", short_help="one job's whole history")
@@ -39,7 +40,8 @@ def command(job: str, ledger: str, as_json: bool) -> int:
 
 
 def _head(job: JobView, history: dict[str, list[dict[str, Any]]]) -> None:
-    say(f"{clean(job.id)}: {job.state.value}")
+    stalled = " (stalled: far beyond the usual time, still followed)" if job.stalled else ""
+    say(f"{clean(job.id)}: {job.state.value}{stalled}")
     for place in history["places"]:
         line = f":{place['line']}" if place["line"] else ""
         gone = "" if place["current"] else " (no longer there)"

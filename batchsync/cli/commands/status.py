@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 import click
 
 from batchsync.cli import options as o
+from batchsync.cli.held import held_lines
 from batchsync.cli.output import clean, counted, credit_line, duration, number, print_json, say, summary_json
 from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.ledger.views import Views
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
@@ -34,7 +37,7 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
     money = Price.parse(price) if price else None
     with Ledger(ledger) as book:
         if as_json:
-            snapshot, _ = book.read(lambda v: _look(v, manifest))
+            snapshot = book.read(lambda v: _look(v, manifest)).snapshot
             stopped = snapshot.stopped.value if snapshot.stopped else None
             print_json(
                 summary_json(
@@ -48,10 +51,10 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
             )
             return 0
         while True:
-            snapshot, last_run = book.read(lambda v: _look(v, manifest))
+            look = book.read(lambda v: _look(v, manifest))
             if watch:
                 click.clear()
-            _print(snapshot, last_run, money)
+            _print(look, money)
             if not watch:
                 return 0
             try:
@@ -60,8 +63,17 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
                 return 0
 
 
-def _look(views: Views, manifest: str | None) -> tuple[Snapshot, str]:
-    """How the ledger stands, and a line on its newest run."""
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How the ledger stands, a line on its newest run, and the jobs that need a person's eye."""
+
+    snapshot: Snapshot
+    last_run: str
+    held: list[JobView]
+    stalled: list[JobView]
+
+
+def _look(views: Views, manifest: str | None) -> Look:
     manifest_id = views.manifest_number(manifest) if manifest else None
     run = views.last_run()
     run_id, elapsed, stopped, line = "", 0.0, None, ""
@@ -70,7 +82,9 @@ def _look(views: Views, manifest: str | None) -> tuple[Snapshot, str]:
         elapsed = (run["ended_at"] or views.now) - run["started_at"]
         stopped = Stopped(run["stopped"]) if run["stopped"] else None
         line = f"Last run {clean(run_id)}: {_how(run, elapsed)}"
-    return Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped), line
+    snapshot = Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped)
+    held = views.jobs(JobFilter((Shown.HELD.value,), manifest_id))
+    return Look(snapshot, line, held, views.stalled(manifest_id))
 
 
 def _how(run: dict[str, Any], elapsed: float) -> str:
@@ -82,14 +96,22 @@ def _how(run: dict[str, Any], elapsed: float) -> str:
     return f"has been going on for {duration(elapsed)}"
 
 
-def _print(snapshot: Snapshot, last_run: str, price: Price | None) -> None:
+def _print(look: Look, price: Price | None) -> None:
+    snapshot = look.snapshot
     total = sum(snapshot.counts.values())
     say(f"{counted(total, 'job')}, {number(snapshot.counts[Shown.COMPLETE])} complete")
     for state in Shown:
         if snapshot.counts[state]:
             say(f"  {state.value:<12}{snapshot.counts[state]:>9,}")
     say(credit_line(snapshot.credits, price))
-    if last_run:
-        say(last_run)
-    if snapshot.counts[Shown.HELD]:
-        say("Held jobs: `batchsync jobs --state held` says what to look for at the vendor.")
+    if look.last_run:
+        say(look.last_run)
+    if look.stalled:
+        oldest = look.stalled[0]
+        age = duration(time.time() - (oldest.submitted_at or 0.0))
+        say(
+            f"Stalled: {counted(len(look.stalled), 'render')} far beyond the usual time; still followed, never sent "
+            f"again. The oldest is {clean(oldest.id)} (project {clean(oldest.project_id)}), for {age}."
+        )
+    for line in held_lines(look.held):
+        say(line)

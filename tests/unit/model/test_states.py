@@ -109,7 +109,10 @@ def test_nothing_stays_reserved_in_a_state_that_is_no_longer_at_risk() -> None:
 
 def test_losing_an_answer_keeps_the_reserve() -> None:
     assert TRANSITIONS[Event.SUBMIT_LOST].effect is Effect.KEEP
-    assert [event for event, row in TRANSITIONS.items() if row.to is State.HELD] == [Event.SUBMIT_LOST]
+    assert [event for event, row in TRANSITIONS.items() if row.to is State.HELD] == [
+        Event.SUBMIT_LOST,
+        Event.CLAIM_REFUTED,  # what a person had said was wrong: held as before
+    ]
 
 
 def test_the_groups_of_states() -> None:

@@ -1,0 +1,146 @@
+"""What became of a submission: created, certainly not created, or unknown; each answer tied to its submission."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import bindparam, func, select, update
+
+from batchsync.errors import IllegalTransition
+from batchsync.ledger.moves import FREE, PROGRESS, Moves
+from batchsync.ledger.tables import Job, Submission, table
+from batchsync.model.credits import EntryKind
+from batchsync.model.states import Event, State
+
+NEWEST = select(func.max(Submission.id)).where(Submission.job_seq == bindparam("at_seq"))
+MADE_BY = select(Submission.id, Job.id.label("job")).join(Job, Job.seq == Submission.job_seq)
+MADE_BY = MADE_BY.where(Submission.project_id == bindparam("at_project"))
+_OUTCOME = select(Submission.outcome).where(
+    Submission.id == bindparam("at_id"), Submission.job_seq == bindparam("at_seq")
+)
+SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
+
+
+class Accepted(StrEnum):
+    """What became of an answer that names a project."""
+
+    FOLLOWED = "followed"  # the job goes on with it
+    STRAY = "stray"  # the job has gone another way: paid for and noted, not followed
+    DOUBTED = "doubted"  # it is another submission's project already: nobody knows what this one has made
+
+
+class Answers(Moves):
+    """Outcomes of submissions. An answer belongs to its submission: one that comes late changes nothing else."""
+
+    def accepted(
+        self, seq: int, submission_id: int, project_id: str, credits: int | None, look_at: float, status: int
+    ) -> Accepted:
+        """The vendor made a project. `credits` is what it said it took, None where it didn't say."""
+        known = self.connection.execute(MADE_BY, {"at_project": project_id}).one_or_none()
+        if known is not None and known.id == submission_id:
+            return Accepted.FOLLOWED  # a person was faster to say so
+        awaited = self._awaited(seq, submission_id)
+        if known is not None:
+            message = f"the vendor answered with project {project_id}, which is that of job {known.job} already"
+            if awaited and self._job(seq).state == State.SUBMITTING.value:
+                self.lost(seq, submission_id, "known_project", message, status)
+            return Accepted.DOUBTED
+        self._settle(submission_id, "created", project_id=project_id, http_status=status)
+        if not awaited:
+            self._stray(seq, submission_id, project_id, credits)
+            return Accepted.STRAY
+        self._move(
+            Event.SUBMIT_ACCEPTED,
+            seq,
+            {**PROGRESS, "project_id": project_id, "vendor_status": None, "not_before": look_at},
+            stated=credits,
+            submission_id=submission_id,
+            detail={"submission": submission_id, "project": project_id, "credits": credits},
+        )
+        return Accepted.FOLLOWED
+
+    def _awaited(self, seq: int, submission_id: int) -> bool:
+        """Whether the job still waits for the outcome of this submission: no later one, and nobody has decided it.
+
+        Raises IllegalTransition if it is known to have made a project.
+        """
+        outcome = self.connection.execute(_OUTCOME, {"at_id": submission_id, "at_seq": seq}).one_or_none()
+        if outcome is None or outcome.outcome == "created":
+            raise IllegalTransition(f"submission {submission_id} of job number {seq} has had its answer")
+        newest = self.connection.execute(NEWEST, {"at_seq": seq}).scalar_one()
+        return bool(newest == submission_id) and self._job(seq).state in (State.SUBMITTING.value, State.HELD.value)
+
+    def _require_awaited(self, seq: int, submission_id: int) -> None:
+        if not self._awaited(seq, submission_id):
+            raise IllegalTransition(f"job number {seq} no longer waits for the answer to submission {submission_id}")
+
+    def _stray(self, seq: int, submission_id: int, project_id: str, credits: int | None) -> None:
+        job = self._job(seq)
+        cost = job.estimate if credits is None else credits
+        self._entries(seq, ((EntryKind.CHARGE, cost),) if cost else (), project_id, submission_id)
+        detail = {"submission": submission_id, "project": project_id, "credits": credits}
+        self._move(Event.STRAY_PROJECT, seq, {"net": job.net + cost}, detail=detail)
+
+    def deferred(
+        self,
+        seq: int,
+        submission_id: int,
+        code: str,
+        message: str,
+        not_before: float,
+        status: int | None,
+        *,
+        failing: bool = False,
+    ) -> None:
+        """Certainly no project was made, and the job may be sent again from `not_before` on.
+
+        `failing` if it was this job's own trouble with the vendor, which has its patience.
+        """
+        self._require_awaited(seq, submission_id)
+        self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
+        job = self._job(seq)
+        values = {
+            **FREE,
+            "not_before": not_before,
+            "tries": job.tries + 1,
+            "failing_since": (job.failing_since or self.now) if failing else job.failing_since,
+            "error_code": code,
+            "error_message": message,
+        }
+        self._move(
+            Event.SUBMIT_DEFERRED,
+            seq,
+            values,
+            submission_id=submission_id,
+            detail={"submission": submission_id, "code": code, "message": message},
+        )
+
+    def refused(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
+        """Certainly no project was made, and the vendor won't make one of this job."""
+        self._require_awaited(seq, submission_id)
+        self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
+        self._move(
+            Event.SUBMIT_REFUSED,
+            seq,
+            {**FREE, "error_code": code, "error_message": message, "finished_at": self.now},
+            submission_id=submission_id,
+            detail={"submission": submission_id, "code": code, "message": message},
+        )
+
+    def lost(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
+        """Nobody can know whether a project was made: the job is held."""
+        self._require_awaited(seq, submission_id)
+        self._settle(submission_id, "unknown", code=code, message=message, http_status=status)
+        self._move(
+            Event.SUBMIT_LOST,
+            seq,
+            {**FREE, "error_code": code, "error_message": message},
+            submission_id=submission_id,
+            detail={"submission": submission_id, "code": code, "message": message},
+        )
+
+    def _settle(self, submission_id: int, outcome: str, **values: Any) -> None:
+        self.connection.execute(
+            SETTLED, {"at_id": submission_id, "settled_at": self.now, "outcome": outcome, **values}
+        )
