@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from batchsync.ledger.tables import Balance, CreditEntry, Job, Submission
+from batchsync.ledger.tables import Balance, CreditEntry, Job, JobEvent, Submission
 from batchsync.model.credits import MONEY_KINDS
 from batchsync.model.evidence import Doubt, Reading, costs_of
 from batchsync.model.job import Mode
-from batchsync.model.states import AT_VENDOR, State
+from batchsync.model.states import AT_VENDOR, Event, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,14 @@ def doubts(connection: Connection) -> list[Doubt]:
             Job.generation_mode,
             Job.max_fps_limit,
             Job.source_fps,
+            Job.video,
         )
         .join(Job, Job.seq == Submission.job_seq)
         .where(Submission.outcome == "unknown")
         .order_by(Submission.started_at, Submission.id)
     )
+    rows = connection.execute(query).all()
+    seen = {video: _seen_fps(connection, video) for video in {row.video for row in rows if row.source_fps is None}}
     return [
         Doubt(
             submission_id=row.submission_id,
@@ -64,11 +67,26 @@ def doubts(connection: Connection) -> list[Doubt]:
             held=row.state == State.HELD.value and row.number == row.submissions,
             started_at=row.started_at,
             costs=costs_of(
-                row.start_seconds, row.end_seconds, Mode(row.generation_mode), row.max_fps_limit, row.source_fps
+                row.start_seconds,
+                row.end_seconds,
+                Mode(row.generation_mode),
+                row.max_fps_limit,
+                row.source_fps or seen[row.video],
             ),
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
+
+
+def _seen_fps(connection: Connection, video: str) -> float | None:
+    """The frame rate of a video as the vendor stated it for a job that is done, None where none is."""
+    done = (
+        select(JobEvent.detail)
+        .join(Job, Job.seq == JobEvent.job_seq)
+        .where(Job.video == video, Job.max_fps_limit.is_(None), JobEvent.event == Event.RENDER_DONE.value)
+    )
+    detail = connection.execute(done.limit(1)).scalar()
+    return detail.get("fps") if detail else None
 
 
 def known_credits(connection: Connection, after: int, upto: int) -> int:

@@ -10,7 +10,7 @@ from batchsync.model.credits import ESTIMATE_FPS, clip_seconds, frames_cost
 from batchsync.model.job import Mode
 
 # A vendor whose answer was lost may still be at work on the request: only after this long is silence a no.
-SETTLING_SECONDS = 15.0
+SETTLING_SECONDS = 10.0
 USUAL_FPS = (24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 48.0, 50.0, 60000 / 1001, 60.0)
 
 
