@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +105,14 @@ class Program:
                 process.communicate()
 
     # --- what it left ---
+
+    def ask(self, question: str) -> int:
+        """A number from the ledger while another process works on it; 0 while there is no ledger yet."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.folder}/batchsync.db?mode=ro", uri=True)) as ledger:
+                return int(ledger.execute(question).fetchone()[0])
+        except sqlite3.OperationalError:
+            return 0
 
     def jobs(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self("jobs", "--format", "json").json

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import random
 import signal
-import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import closing
 
 import pytest
 from program import Program, wait_until
@@ -79,7 +77,7 @@ def test_a_kill_while_it_renders_costs_nothing(program: Program, start_sandbox: 
     program.api_url = sandbox.api_url
     manifest = program.manifest(4)
     process = program.start("run", manifest)
-    wait_until(lambda: _asked(program, "SELECT count(*) FROM submissions WHERE outcome = 'created'") == 4)
+    wait_until(lambda: program.ask("SELECT count(*) FROM submissions WHERE outcome = 'created'") == 4)
     kill(process)
 
     done = program("resume", "--json")
@@ -133,7 +131,7 @@ def test_two_processes_share_one_ledger(program: Program, start_sandbox: Start) 
     manifest = program.manifest(60)
     # Few at a time, so that all three are there while work is left.
     first, second, third = (program.start("run", manifest, "--json", "--max-in-flight", "4") for _ in range(3))
-    wait_until(lambda: _asked(program, "SELECT count(DISTINCT run_id) FROM submissions") == 3)
+    wait_until(lambda: program.ask("SELECT count(DISTINCT run_id) FROM submissions") == 3)
     kill(third)
     results = [program.finish(first), program.finish(second)]
 
@@ -143,15 +141,6 @@ def test_two_processes_share_one_ledger(program: Program, start_sandbox: Start) 
     assert results[0].json["jobs"]["complete"] + held == 60
     assert results[1].json["jobs"] == results[0].json["jobs"]
     assert results[0].json["credits"]["net"] <= state["granted"] - state["account"]["credits"]
-
-
-def _asked(program: Program, question: str) -> int:
-    """A number from the ledger while another process works on it; 0 while there is no ledger yet."""
-    try:
-        with closing(sqlite3.connect(f"file:{program.folder}/batchsync.db?mode=ro", uri=True)) as ledger:
-            return int(ledger.execute(question).fetchone()[0])
-    except sqlite3.OperationalError:
-        return 0
 
 
 def test_a_dead_process_is_found_dead_at_once(program: Program, start_sandbox: Start) -> None:

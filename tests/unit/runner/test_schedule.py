@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchsync.runner.schedule import GROWTH, LONGEST_GAP_SECONDS, next_look
+from batchsync.runner.schedule import GROWTH, LONGEST_GAP_SECONDS, LONGEST_STALLED_GAP_SECONDS, next_look
 
 moments = st.floats(0, 4e9)
 ages = st.floats(-100, 1e6)
@@ -38,3 +38,10 @@ def test_a_usual_render_takes_few_looks_and_is_found_soon() -> None:
         now, looks = next_look(0.0, now, 5.0), looks + 1
     assert looks <= 25
     assert now - 229.0 <= 229.0 * GROWTH + 5.0
+
+
+@given(moments, ages, intervals)
+def test_a_stalled_render_is_looked_at_less_often_but_always_again(now: float, age: float, interval: float) -> None:
+    usual = next_look(now - age, now, interval)
+    slow = next_look(now - age, now, interval, stalled=True)
+    assert usual <= slow <= now + max(interval, LONGEST_STALLED_GAP_SECONDS) + 1e-3

@@ -1,0 +1,84 @@
+"""Looks at renders that take too long: told of once, followed slowly, never given up and never sent again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger.book import ESTIMATE, Hands, add, columns, jobs, make_ready, open_blank, start_run
+from unit.runner.test_floor import RUN, Straight
+
+from batchsync.ledger.ledger import Ledger
+from batchsync.model.renders import stalled_after
+from batchsync.model.states import State
+from batchsync.runner.floor import Floor
+from batchsync.runner.follow import Looks
+from batchsync.runner.options import RunOptions
+from batchsync.runner.schedule import LONGEST_GAP_SECONDS, LONGEST_STALLED_GAP_SECONDS
+from batchsync.vendor.port import Project
+
+
+class Rendering:
+    """A vendor whose project renders for ever."""
+
+    async def project(self, project_id: str) -> Project:
+        return Project(project_id, "rendering", ESTIMATE)
+
+
+@pytest.fixture
+def clock() -> Hands:
+    return Hands()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "batchsync.db"
+
+
+@pytest.fixture
+def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
+    """One job that renders since now."""
+    with open_blank(path, clock) as opened:
+        add(opened, jobs(1))
+        start_run(opened, RUN)
+        make_ready(opened, RUN, 1)
+        claim = opened.write(lambda w: w.claim_submissions(RUN, 1, 60.0, max_in_flight=1, name=lambda j: j.id), RUN)
+        (intent,) = claim.intents
+        opened.write(lambda w: w.accepted(1, intent.submission_id, "p1", ESTIMATE, clock.at, 200), RUN)
+        yield opened
+
+
+async def look(looks: Looks, ledger: Ledger) -> None:
+    (job,) = ledger.write(lambda w: w.claim(RUN, State.RENDERING, 1, 60.0), RUN)
+    await looks.work(job)
+
+
+async def test_a_stalled_render_is_told_of_once_followed_slowly_and_never_sent_again(
+    ledger: Ledger, path: Path, clock: Hands, caplog: pytest.LogCaptureFixture
+) -> None:
+    floor = Floor(Straight(ledger, RUN), Rendering(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
+    looks = Looks(floor)
+    limit = stalled_after(2.0)
+    with caplog.at_level(logging.WARNING, "batchsync.run"):
+        clock.at += limit - 1
+        await look(looks, ledger)
+        assert caplog.text == ""
+        assert columns(path, 1, "not_before")[0] == clock.at + LONGEST_GAP_SECONDS
+        assert ledger.read(lambda v: v.stalled()) == []
+
+        for _ in range(3):
+            clock.at += LONGEST_STALLED_GAP_SECONDS
+            await look(looks, ledger)
+    assert caplog.text.count("is stalled") == 1
+    gap = columns(path, 1, "not_before")[0] - clock.at
+    assert LONGEST_GAP_SECONDS < gap <= LONGEST_STALLED_GAP_SECONDS
+    assert columns(path, 1, "state, submissions") == ("rendering", 1)
+    (stalled,) = ledger.read(lambda v: v.stalled())
+    assert (stalled.id, stalled.stalled) == ("job-000", True)
+    assert ledger.read(lambda v: v.jobs())[0].stalled
+
+
+def test_a_long_clip_may_take_longer() -> None:
+    assert stalled_after(600.0) > stalled_after(2.0) + 3600.0
