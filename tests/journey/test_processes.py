@@ -37,6 +37,7 @@ def test_what_a_process_holds_that_is_alive_but_slow_is_never_taken_from_it(
     state = sandbox.state()
     assert len({project["name"] for project in state["projects"]}) == len(state["projects"]) == 6
     assert done.json["credits"]["net"] == state["granted"] - state["account"]["credits"]
+    assert program.ask("SELECT count(*) FROM events WHERE event = 'submit_lost'") == 0
     assert program("ledger", "check").code == 0
 
 
