@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from batchsync.errors import LedgerError
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
 from batchsync.ledger.submissions import MADE_BY, NEWEST, SETTLED
-from batchsync.ledger.tables import Job, ManifestEntry, Submission
+from batchsync.ledger.tables import Job, ManifestEntry, Submission, Upload, table
 from batchsync.model.states import Event, State
 
 
@@ -89,6 +89,15 @@ class Decisions(Moves):
         if job.project_id and job.vendor_status not in ("error", "canceled", "deleted"):
             self._move(Event.RETRY_FOLLOW, seq, values, detail={"by": "user"})
             return Event.RETRY_FOLLOW
+        self._forget_refused_uploads(seq)
         values |= {"project_id": None, "project_credits": 0, "vendor_status": None, "rendered_at": None}
         self._move(Event.RETRY_RENDER, seq, values, detail={"by": "user"})
         return Event.RETRY_RENDER
+
+    def _forget_refused_uploads(self, seq: int) -> None:
+        """A refused submission may be due to files that the vendor has lost: they are sent again too."""
+        newest = select(func.max(Submission.id)).where(Submission.job_seq == seq).scalar_subquery()
+        refused = select(Submission.id).where(Submission.id == newest, Submission.outcome == "not_created")
+        assets = select(Job.video_asset).where(Job.seq == seq).union(select(Job.audio_asset).where(Job.seq == seq))
+        gone = update(table(Upload)).where(refused.exists(), Upload.vendor_path.in_(assets))
+        self.connection.execute(gone.where(Upload.expires_at > self.now).values(expires_at=self.now))

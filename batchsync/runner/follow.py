@@ -21,6 +21,7 @@ log = logging.getLogger("batchsync.run")
 
 AT_ONCE = 32  # looks that wait for their answer at the same time
 MISSING_LOOKS = 3  # a project that isn't there so often in a row is deleted
+REFUND_LOOKS = 3  # looks at a project that came to nothing, until what it still costs is what it costs
 
 
 class Looks:
@@ -29,6 +30,7 @@ class Looks:
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
         self._told_stalled: set[int] = set()
+        self._refund_looks: dict[int, int] = {}
 
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `rendering` to `rendered`, or to a bad end."""
@@ -55,6 +57,9 @@ class Looks:
         floor, seq, credits = self.floor, job.seq, project.credits
         if not project.enabled:
             await self._deleted(job, credits)
+        elif project.status in ("error", "canceled") and credits and self._may_be_refunded(job):
+            soon = floor.clock.now() + floor.options.poll_interval
+            await floor.ledger.write(lambda w: w.still_rendering(seq, floor.run_id, project.status, credits, soon))
         elif project.status == "error":
             code = project.error_code or "unknown_error"
             message = project.error_message or "the vendor gave no reason"
@@ -72,6 +77,11 @@ class Looks:
             await self._no_output(job, credits)
         else:
             await self._goes_on(job, project)
+
+    def _may_be_refunded(self, job: ClaimedJob) -> bool:
+        """Whether to wait a little: credits may come back a moment after the project has ended."""
+        self._refund_looks[job.seq] = self._refund_looks.get(job.seq, 0) + 1
+        return self._refund_looks[job.seq] < REFUND_LOOKS
 
     async def _goes_on(self, job: ClaimedJob, project: Project) -> None:
         """It renders, however long: one that is stalled is told of once, followed slowly, and never sent again."""

@@ -97,7 +97,9 @@ def submission(answer: wire.Answer, now: float) -> Submitted:
 def failure(answer: wire.Answer, now: float) -> Trouble:
     """What an answer without success to any other API request means."""
     rule = rule_of(answer.status)
-    return _trouble(rule, rule.api, answer, now)
+    # A page instead of JSON is a proxy's word: it knows nothing of what is at the vendor and what isn't.
+    step = Next.AGAIN if rule.api is Next.GONE and wire.is_page(answer) else rule.api
+    return _trouble(rule, step, answer, now)
 
 
 def storage_failure(status: int, headers: Mapping[str, str], now: float) -> Trouble:

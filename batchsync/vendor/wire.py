@@ -88,6 +88,11 @@ def _object(answer: Answer) -> dict[str, Any]:
     return data
 
 
+def is_page(answer: Answer) -> bool:
+    """Whether the answer is a web page, as proxies give them."""
+    return answer.body.lstrip()[:1] == b"<"
+
+
 # --- What a failed request says -----------------------------------------------------------------------------
 
 

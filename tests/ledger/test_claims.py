@@ -472,6 +472,25 @@ def test_a_project_that_only_a_person_had_named_is_doubted_and_one_that_the_vend
     assert columns(path, 1, "state, project_id") == ("rendering", "right")
 
 
+@pytest.mark.parametrize("created", [False, True])
+def test_files_of_a_job_that_was_refused_are_sent_again_with_it(
+    ready: Callable[..., Ledger], clock: Hands, created: bool
+) -> None:
+    """They may be what the vendor could not use; those of a render that failed were good enough to begin with."""
+    ledger = ready(1)
+    (one,) = submit(ledger, A).intents
+    ledger.write(lambda w: w.uploaded("scope", "digest", "video", 9, "api-assets/v", clock.at + 10**6))
+    if created:
+        ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+        ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
+        ledger.write(lambda w: w.render_failed(1, A, "error", 0, "no_source_face", "no face"), A)
+    else:
+        ledger.write(lambda w: w.refused(1, one.submission_id, "invalid_request", "no such file", 400), A)
+    ledger.write(lambda w: w.retried(1))
+    kept = ledger.read(lambda v: v.upload("scope", "digest", "video", clock.at))
+    assert (kept is not None) == created
+
+
 def test_a_cap_is_careful_while_nobody_knows_how_fast_videos_are(ledger: Ledger, clock: Hands) -> None:
     add(ledger, jobs(6, worst=ESTIMATE, max_fps_limit=None))
     start_run(ledger, A)

@@ -90,6 +90,8 @@ def check(ledger: str, as_json: bool) -> int:
 def backup(file: Path, ledger: str) -> int:
     """Copy the ledger into FILE, whole and as of one moment, also while a run goes on. Never overwrites.
 
+    A copy knows nothing of what was submitted after it was made: running jobs from an old one may pay for them again.
+
     \b
     batchsync ledger backup night-$(date +%F).db
     """

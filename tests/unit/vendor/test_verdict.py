@@ -149,6 +149,13 @@ def test_other_api_requests(status: int, step: Next) -> None:
     assert trouble.message.endswith(": why")
 
 
+@pytest.mark.parametrize("status", [404, 410])
+def test_a_proxys_page_says_nothing_of_what_is_at_the_vendor(status: int) -> None:
+    assert verdict.failure(_answer(status, b"\n<html>Not found</html>"), NOW).next is Next.AGAIN
+    for body in (b"", b"Not found", {"detail": "no such project"}):
+        assert verdict.failure(_answer(status, body), NOW).next is Next.GONE
+
+
 @pytest.mark.parametrize(
     ("status", "step"),
     [
