@@ -67,7 +67,7 @@ class World:
         self._leaks: list[dict[str, str]] = []
         self.balance_now = self.granted = self.generation = 0
         self.account_id = self.secret = ""
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._journal = Journal(self.directory / "journal.jsonl")
         # Only now, as the store sweeps what another sandbox of that directory may be receiving.
         self.store = Store(self.directory / "assets")
