@@ -12,6 +12,9 @@ from batchsync.sandbox.config import SandboxConfig
 from batchsync.sandbox.faults import Fault
 from batchsync.sandbox.serve import Sandbox
 
+# Not tests by their names, but full of their asserts, which then say what they saw.
+pytest.register_assert_rewrite("crash.judge", "crash.lives")
+
 FAST = {"queue_seconds": 0.05, "render_seconds": 0.2}
 
 
