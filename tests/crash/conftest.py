@@ -20,6 +20,13 @@ def nursery() -> Iterator[Nursery]:
         yield opened
 
 
+@pytest.fixture(scope="session")
+def other_nursery() -> Iterator[Nursery]:
+    """For a second life at the same time."""
+    with Nursery() as opened:
+        yield opened
+
+
 @pytest.fixture
 def start_batch(
     tmp_path: Path,
@@ -35,4 +42,6 @@ def start_batch(
         return started[-1]
 
     yield start
+    for batch in started:
+        batch.close()
     record_property(KILLS, sum(batch.kills for batch in started))

@@ -56,7 +56,7 @@ def _nothing_twice(batch: Batch, state: dict[str, Any]) -> None:
 
 def _nothing_lost(batch: Batch, state: dict[str, Any]) -> None:
     jobs = batch.jobs()
-    assert [job.id for job in jobs] == list(batch.videos)
+    assert sorted(job.id for job in jobs) == sorted(batch.videos)
     assert {job.id: job.state for job in jobs if job.state != "complete"} == {}
     noted = [row[0] for row in rows(batch.folder, "SELECT project_id FROM submissions WHERE project_id NOT NULL")]
     assert sorted(noted) == sorted(project["id"] for project in state["projects"])

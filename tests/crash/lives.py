@@ -111,7 +111,7 @@ class Batch:
         self.videos: dict[str, str] = {}  # job id → the video that its output must equal
         self._program = Program(folder)
         self._program.api_url = sandbox.api_url
-        self._lives = 0
+        self._lives: list[Life] = []
 
     # --- what it works on ---
 
@@ -130,14 +130,14 @@ class Batch:
 
     def begin(self, *words: str, point: str | None = None, nursery: Nursery | None = None) -> Life:
         """Begin a life that is killed at `point`, if it comes there."""
-        self._lives += 1
         folder = self.folder / "lives"
         folder.mkdir(exist_ok=True)
-        out, err = (folder / f"{self._lives:04d}.{end}" for end in ("out", "err"))
+        out, err = (folder / f"{len(self._lives):04d}.{end}" for end in ("out", "err"))
         nursery = nursery or self.nursery
         arguments = self._program.words(*words)
         pid = nursery.ask(folder=str(self.folder), words=arguments, point=point, out=str(out), err=str(err))
-        return Life(nursery, pid, out, err)
+        self._lives.append(Life(nursery, pid, out, err))
+        return self._lives[-1]
 
     def end(self, life: Life) -> Done:
         """Wait for a life's end, and count it if it was killed."""
@@ -150,6 +150,11 @@ class Batch:
     def live(self, *words: str, point: str | None = None) -> Done:
         """One life, to its end or to `point`."""
         return self.end(self.begin(*words, point=point))
+
+    def close(self) -> None:
+        """Leave no life behind that a failed test didn't wait for."""
+        for life in self._lives:
+            life.kill()
 
     # --- what a person does ---
 

@@ -44,7 +44,7 @@ CASES = {
     "ledger.deferred": Case("submit:rate_limit(retry_after=0):times=1"),
     "ledger.refused": Case("submit:status:422:times=1"),
     "ledger.lost": Case("submit:cut_after:times=1"),
-    "ledger.still_rendering": Case("render:slow:0.5"),
+    "ledger.still_rendering": Case("render:slow:1.5:times=1"),
     "ledger.render_failed": Case("render:error:times=1"),
     "ledger.vendor_canceled": Case("render:cancel:times=1"),
     "ledger.look_again": Case(before=((RUN, "ledger.render_done:committed"),)),
@@ -89,7 +89,7 @@ def test_killed_at_this_point_it_loses_nothing_and_pays_once(point: str, start_b
     judge(batch)
 
 
-@pytest.mark.parametrize("number", [1, 5, 20, 40, 80, 300])
+@pytest.mark.parametrize("number", [1, 5, 20, 40, 80, 200])
 def test_killed_after_any_statement(number: int, start_batch: StartBatch) -> None:
     """Half a transaction is none; the first ones make the tables."""
     batch = _batch(start_batch, Case())

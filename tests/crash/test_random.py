@@ -57,21 +57,28 @@ class Chaos:
     def __init__(self, batch: Batch, dice: random.Random) -> None:
         self.batch = batch
         self.dice = dice
-        self.manifest = ""
-        self._manifests = 0
+        self.manifests: list[str] = []
+        self.more_jobs()
 
     def more_jobs(self) -> None:
-        self._manifests += 1
-        self.manifest = self.batch.manifest(JOBS, f"jobs-{self._manifests}.csv")
+        self.manifests.append(self.batch.manifest(JOBS, f"jobs-{len(self.manifests) + 1}.csv"))
 
     def begin(self, nursery: Nursery) -> tuple[Life, float]:
         """Begin a life, half of them with a point to die at; with when it is killed if it still lives."""
-        words = ("resume",) if self.dice.random() < 0.3 and self._manifests > 1 else ("run", self.manifest)
+        words: tuple[str, ...] = ("run", self.manifests[-1])
+        if len(self.manifests) > 1 and self.dice.random() < 0.3:
+            words = ("resume",)
         point = None
         if self.dice.random() < 0.5:
             most = 400 if (name := self.dice.choice(POINTS)) == "ledger.statement" else 6
             point = f"{name}:{self.dice.randint(1, most)}"
         return self.batch.begin(*words, point=point, nursery=nursery), self._deadline()
+
+    def come_to_an_end(self) -> None:
+        """Have every job complete, on a good day; of some manifests no life may have come to know yet."""
+        self.batch.sandbox.faults.replace([])
+        for manifest in self.manifests:
+            self.batch.finish("run", manifest)
 
     def _deadline(self) -> float:
         return time.monotonic() + self.dice.uniform(0.02, LONGEST_LIFE)
@@ -82,7 +89,6 @@ def test_killed_at_random_it_loses_nothing_and_pays_once(
 ) -> None:
     batch = start_batch(*BAD_DAY, seed=batch_number, render_seconds=0.2)
     chaos = Chaos(batch, dice)
-    chaos.more_jobs()
     while batch.kills < KILLS_A_BATCH:
         life, deadline = chaos.begin(batch.nursery)
         if not life.wait(deadline - time.monotonic()):
@@ -92,33 +98,28 @@ def test_killed_at_random_it_loses_nothing_and_pays_once(
             batch.settle()
         elif code == 0:
             chaos.more_jobs()
-    _come_to_an_end(batch)
+    chaos.come_to_an_end()
     judge(batch)
 
 
-def test_two_processes_on_one_ledger_both_killed_at_random(dice: random.Random, start_batch: StartBatch) -> None:
+def test_two_processes_on_one_ledger_both_killed_at_random(
+    dice: random.Random, start_batch: StartBatch, other_nursery: Nursery
+) -> None:
     """Each finds what the other has left, at once: what is held stays held, and nothing is sent by both."""
     batch = start_batch(*BAD_DAY, render_seconds=0.2)
     chaos = Chaos(batch, dice)
-    chaos.more_jobs()
-    with Nursery() as other:
-        nurseries = (batch.nursery, other)
-        lives = [chaos.begin(nursery) for nursery in nurseries]
-        while batch.kills < KILLS_A_BATCH:
-            for number, (life, deadline) in enumerate(lives):
-                if not life.wait(0.005) and time.monotonic() < deadline:
-                    continue
-                life.kill()
-                if batch.end(life).code in (0, 1):
-                    chaos.more_jobs()
-                lives[number] = chaos.begin(nurseries[number])
-        for life, _ in lives:
+    nurseries = (batch.nursery, other_nursery)
+    lives = [chaos.begin(nursery) for nursery in nurseries]
+    while batch.kills < KILLS_A_BATCH:
+        for number, (life, deadline) in enumerate(lives):
+            if not life.wait(0.005) and time.monotonic() < deadline:
+                continue
             life.kill()
-            batch.end(life)
-    _come_to_an_end(batch)
+            if batch.end(life).code in (0, 1):
+                chaos.more_jobs()
+            lives[number] = chaos.begin(nurseries[number])
+    for life, _ in lives:
+        life.kill()
+        batch.end(life)
+    chaos.come_to_an_end()
     judge(batch)
-
-
-def _come_to_an_end(batch: Batch) -> None:
-    batch.sandbox.faults.replace([])
-    batch.finish("resume")
