@@ -21,7 +21,7 @@ FAST = {"queue_seconds": 0.05, "render_seconds": 0.2}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """The options of tests/crash; they stand here because pytest asks only the outermost folders for options."""
     group = parser.getgroup("crashes")
-    group.addoption("--kills", type=int, default=45, help="random kills to survive, at least (default: %(default)s)")
+    group.addoption("--kills", type=int, default=30, help="random kills to survive, at least (default: %(default)s)")
     group.addoption("--kill-seed", type=int, default=1, help="of the random kills (default: %(default)s)")
 
 

@@ -10,12 +10,14 @@ everything imported: its lives are real processes, and begin within milliseconds
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import inspect
 import json
 import os
 import signal
+import ssl
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
@@ -283,6 +285,9 @@ def nurse() -> None:
 def _warm_up() -> None:
     for name in (*(f"batchsync.cli.commands.{name}" for name in COMMANDS), *LATE):
         importlib.import_module(name)
+    # No life talks to the world: the certificates of its authorities are read once, for all of them.
+    ssl.create_default_context = functools.cache(ssl.create_default_context)
+    httpx.create_ssl_context()
     gc.freeze()  # or each life would go through all of it, and copy its pages
 
 
