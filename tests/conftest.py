@@ -7,13 +7,32 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from program import Program
+from program import KILLS, Program
 
 from batchsync.sandbox.config import SandboxConfig
 from batchsync.sandbox.faults import Fault
 from batchsync.sandbox.serve import Sandbox
 
+# Not tests by their names, but full of their asserts, which then say what they saw.
+pytest.register_assert_rewrite("crash.judge", "crash.lives")
+
 FAST = {"queue_seconds": 0.05, "render_seconds": 0.2}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The options of tests/crash; they stand here because pytest asks only the outermost folders for options."""
+    group = parser.getgroup("crashes")
+    group.addoption("--kills", type=int, default=30, help="random kills to survive, at least (default: %(default)s)")
+    group.addoption("--kill-seed", type=int, default=1, help="of the random kills (default: %(default)s)")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many kills were survived: in a line of its own, also where other processes ran the tests."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    properties = [one for report in reports for one in getattr(report, "user_properties", ())]
+    kills = [int(value) for name, value in properties if name == KILLS]
+    if kills:
+        terminalreporter.write_line(f"{sum(kills)} kills survived (SIGKILL, in {len(kills)} batches)")
 
 
 @pytest.fixture

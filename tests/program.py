@@ -17,6 +17,7 @@ from typing import Any
 
 KEY = "mhk_test_0123456789abcdef_SECRET"
 LONGEST = 120.0
+KILLS = "kills survived"  # a property of a test's report: how many
 
 
 @dataclass
@@ -74,16 +75,25 @@ class Program:
 
     # --- running it ---
 
-    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-        """Start a command; the vendor's options are added where it takes them."""
-        words = [sys.executable, "-m", "batchsync", *arguments]
+    def words(self, *arguments: str) -> list[str]:
+        """A command line: what the tests need is added where the command takes it."""
+        words = list(arguments)
         if arguments[0] in ("run", "resume", "account") and "--sandbox" not in arguments:
             words += ["--api-url", self.api_url]
         if arguments[0] in ("run", "resume"):
             words += ["--poll-interval", "0.1s"] if "--poll-interval" not in arguments else []
             words += ["--yes"]
+        return words
+
+    def environment(self) -> dict[str, str]:
+        """Nothing of the caller's own settings, the key, and no warnings."""
         env = {name: value for name, value in os.environ.items() if not name.startswith(("BATCHSYNC_", "MAGIC"))}
-        env |= {"MAGIC_HOUR_API_KEY": self.key, "PYTHONWARNINGS": "error", **environment}
+        return env | {"MAGIC_HOUR_API_KEY": self.key, "PYTHONWARNINGS": "error"}
+
+    def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+        """Start a command."""
+        words = [sys.executable, "-m", "batchsync", *self.words(*arguments)]
+        env = {**self.environment(), **environment}
         process = subprocess.Popen(
             words, cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
