@@ -76,6 +76,7 @@ def _every_credit_known(batch: Batch, state: dict[str, Any]) -> None:
     stated = {project["id"]: project["credits_charged"] for project in state["projects"]}
     assert {project: amount for project, amount in sums if amount} == {p: c for p, c in stated.items() if c}
     with Ledger(str(batch.folder / "batchsync.db")) as ledger:
+        assert ledger.read(lambda v: list(v.check())) == []
         net = ledger.read(lambda v: v.credits()).net
     assert net == state["granted"] - state["account"]["credits"]
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from crash.judge import rows
 from program import LONGEST, Done, Program, wait_until
 
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.views import JobFilter, JobView
+from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.sandbox.serve import Sandbox
 
 KILLED = -signal.SIGKILL
@@ -195,6 +196,4 @@ class Batch:
         assert done.code == 0, done.err
 
     def _known_projects(self) -> set[str]:
-        from crash.judge import rows
-
         return {row[0] for row in rows(self.folder, "SELECT project_id FROM submissions WHERE project_id NOT NULL")}

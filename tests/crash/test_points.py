@@ -51,6 +51,9 @@ CASES = {
     "ledger.attempt_failed": Case("put:status:500:times=1"),
     "ledger.gave_up": Case("upload_urls:status:400:times=1"),
     "ledger.resolved": Case(HELD.fault, HELD.before, ("resolve", "job-0", "--not-created")),
+    "ledger.claim_refuted": Case(
+        HELD.fault, (*HELD.before, (("resolve", "job-0", "--project", "cmistyped"), None)), RUN
+    ),
     "ledger.abandoned": Case(HELD.fault, HELD.before, ("resolve", "job-0", "--abandon")),
     "ledger.retried": Case("render:error:times=1:match=Clip 0", ((RUN, None),), ("retry", "job-0")),
     "ledger.resubmitted": Case("submit:cut_before:times=1", words=RESUBMIT, jobs=1),
