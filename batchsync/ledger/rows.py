@@ -13,7 +13,7 @@ from batchsync.ledger.moves import chunks
 from batchsync.ledger.tables import CreditEntry, Job, JobEvent, JobTag, Manifest, ManifestEntry, Output, Submission
 from batchsync.model.credits import clip_seconds
 from batchsync.model.renders import STALLED_SECONDS_PER_SECOND, stalled_after
-from batchsync.model.states import Shown, State, shown
+from batchsync.model.states import Shown, State, may_be_shown, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,9 @@ class Rows:
         for key, value in (wanted.tags or {}).items():
             tagged = select(JobTag.job_seq).where(JobTag.key == key, JobTag.value == value)
             query = query.where(Job.seq.in_(tagged))
-        if not wanted.states:
+        if wanted.states:
+            query = query.where(Job.state.in_([state for state in State if may_be_shown(state, wanted.states)]))
+        else:
             query = query.limit(wanted.limit)
         rows = [
             row

@@ -6,6 +6,7 @@ before the next try is `not_before`; neither is a state.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -155,3 +156,8 @@ def shown(state: State, vendor_status: str | None, leased: bool) -> Shown:
     if state is State.RENDERED:
         return Shown.DOWNLOADING
     return Shown(state.value)
+
+
+def may_be_shown(state: State, names: Collection[str]) -> bool:
+    """Whether a job in `state` may be shown as one of `names`, whatever else is known of it."""
+    return any(shown(state, status, leased) in names for status in (None, "rendering") for leased in (True, False))

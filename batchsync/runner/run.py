@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
@@ -60,6 +60,20 @@ def _one_error() -> Iterator[None]:
     except BaseExceptionGroup as group:
         leaves = _leaves(group)
         raise next((leaf for leaf in leaves if isinstance(leaf, BatchsyncError)), leaves[0]) from None
+
+
+async def _soon(floor: Floor, ask: Callable[[], Awaitable[None]]) -> None:
+    """Ask the vendor something by the way: not for long, and no longer than until the run is to stop."""
+    async with anyio.create_task_group() as tasks:
+
+        async def end_with_the_run() -> None:
+            await floor.stopping.wait()
+            tasks.cancel_scope.cancel()
+
+        tasks.start_soon(end_with_the_run)
+        with anyio.move_on_after(GOODBYE_SECONDS):
+            await ask()
+        tasks.cancel_scope.cancel()
 
 
 def _leaves(error: BaseException) -> list[BaseException]:
@@ -223,11 +237,10 @@ class Run:
             now = self._clock.monotonic()
             if floor.doubts > doubts and now - doubted > DOUBT_LOOK_SECONDS:
                 doubts, doubted = floor.doubts, now
-                with anyio.move_on_after(GOODBYE_SECONDS):
-                    await books.note("doubt")
+                await _soon(floor, lambda: books.note("doubt"))
             if floor.broke and now - looked > CREDIT_LOOK_SECONDS:
                 looked = now
-                await self._look_for_credit(floor)
+                await _soon(floor, lambda: self._look_for_credit(floor))
             if self._watch is not None and now - told >= TICK_SECONDS:
                 self._watch(await floor.ledger.read(self._view))
                 # A view of a large ledger takes its time: never spend more than a few percent on it.
@@ -260,15 +273,14 @@ class Run:
         return not more
 
     async def _look_for_credit(self, floor: Floor) -> None:
-        with anyio.move_on_after(GOODBYE_SECONDS):  # the supervisor has other things to watch
-            try:
-                account = await floor.ask(self._vendor.account)
-            except VendorTrouble:
-                return
-            if account.credits:
-                log.warning("the account has %d credits again: going on", account.credits)
-                floor.broke = False
-                floor.changed()
+        try:
+            account = await floor.ask(self._vendor.account)
+        except VendorTrouble:
+            return
+        if account.credits:
+            log.warning("the account has %d credits again: going on", account.credits)
+            floor.broke = False
+            floor.changed()
 
     async def _listen(self) -> None:
         """First signal: stop well. Second: at once, as the ledger bears it."""

@@ -16,6 +16,7 @@ from batchsync.model.states import (
     Shown,
     State,
     allowed,
+    may_be_shown,
     next_state,
     shown,
 )
@@ -124,16 +125,23 @@ def test_the_groups_of_states() -> None:
     assert TRANSITIONS[Event.CHANGED].sources == NOT_SUBMITTED
 
 
+EVERY_WAY = [
+    (state, shown(state, status, leased))
+    for state, status, leased in itertools.product(
+        State,
+        [None, "draft", "queued", "rendering", "complete", "error", "canceled", "deleted", "new"],
+        [True, False],
+    )
+]
+
+
 def test_every_job_is_shown_in_some_state() -> None:
-    seen = {
-        shown(state, status, leased)
-        for state, status, leased in itertools.product(
-            State,
-            [None, "draft", "queued", "rendering", "complete", "error", "canceled", "deleted", "new"],
-            [True, False],
-        )
-    }
-    assert seen == set(Shown)
+    assert {seen for _, seen in EVERY_WAY} == set(Shown)
+
+
+def test_where_to_look_for_jobs_that_are_shown_so() -> None:
+    for state, name in itertools.product(State, Shown):
+        assert may_be_shown(state, [name]) == ((state, name) in EVERY_WAY)
 
 
 @pytest.mark.parametrize(
