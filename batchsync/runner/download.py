@@ -16,7 +16,7 @@ from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
 from batchsync.runner import saving
-from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
 
@@ -68,7 +68,7 @@ class Downloads:
             paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links)]
         except VendorTrouble as failure:
             # Without their links the next try begins with a fresh look, which costs nothing.
-            await floor.failed(job, _never_refused(failure.trouble))
+            await floor.failed(job, _never_refused(failure.trouble), Lane.DOWNLOAD)
             return
         except OutputError as error:
             await self._give_up(job, error.code, error.message)
@@ -124,6 +124,7 @@ class Downloads:
             if failure.trouble.code in ("range_not_satisfiable", "bad_range", "no_length"):
                 await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             raise
+        self.floor.got_through(Lane.DOWNLOAD)
         await self.floor.ledger.write(lambda w: w.output_whole(place.seq, place.ordinal, size, digest))
 
     async def _read(self, place: Place, link: Download, offset: int, validator: str | None) -> tuple[int, str]:
