@@ -108,7 +108,7 @@ def _what_next(snapshot: Snapshot, err: bool) -> None:
     counts = snapshot.counts
     if snapshot.stopped is not None:
         say(f"  Stopped early: {WHY[snapshot.stopped]}. To go on, run the same command again:", err=err)
-        say(f"    {shlex.join(['batchsync', *sys.argv[1:]])}", err=err)
+        say(f"    {clean(shlex.join(['batchsync', *sys.argv[1:]]))}", err=err)
     if counts[Shown.HELD]:
         say(
             "  Held jobs may or may not exist at the vendor, and are never sent again on their own: look for the "
