@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import os
 import sys
 import time
 from contextlib import suppress
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from batchsync.cli.output import clean
+from batchsync.cli.output import clean, json_text
 from batchsync.errors import SettingError
 
 PROGRESS = "batchsync.progress"
@@ -42,7 +42,7 @@ class _Json(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        return json.dumps(fields, ensure_ascii=False)
+        return json_text(fields, indent=None)
 
 
 def set_up(*, quiet: bool, verbose: int, log_file: Path | None, log_format: str) -> None:
@@ -57,6 +57,8 @@ def set_up(*, quiet: bool, verbose: int, log_file: Path | None, log_format: str)
     root.addHandler(screen)
     if log_file is not None:
         try:
+            # For its owner only, as the ledger is: it names inputs and jobs. A file that is there keeps its mode.
+            os.close(os.open(log_file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
             file = logging.FileHandler(log_file, encoding="utf-8")
         except OSError as error:
             raise SettingError(f"the log file {log_file} can't be written: {error.strerror}") from None

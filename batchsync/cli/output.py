@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -21,6 +22,8 @@ from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
 
 MOST_PROBLEMS = 50
+_NOT_ASCII = re.compile(r"[^\n -~]")
+FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # some skip the blanks, some take the full-width signs of East Asia
 
 
 def clean(text: object) -> str:
@@ -84,8 +87,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def safe_cell(value: object) -> object:
-    """A CSV cell that no spreadsheet takes for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
+    """A CSV cell that no spreadsheet takes for a formula, not even one that reads full-width signs."""
+    if isinstance(value, str) and value[:1] in FORMULA_STARTS:
         return "'" + value
     return "" if value is None else value
 
@@ -99,9 +102,15 @@ def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return text.getvalue()
 
 
+def json_text(value: Any, *, indent: int | None = 2) -> str:
+    """JSON that people can read and that can't play with the terminal: what isn't printable is escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
+
+
 def print_json(value: Any) -> None:
     """One JSON value on standard output."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+    say(json_text(value))
 
 
 def summary_json(

@@ -36,6 +36,14 @@ WHY = {
     Stopped.DISK_FULL: "the disk is full",
 }
 
+AGAIN = "To go on, run the same command again"
+_GO_ON = {
+    Stopped.MAX_CREDITS: "To go on, run it with a higher --max-credits",
+    Stopped.OUT_OF_CREDITS: "To go on, add credits to the account and run the same command again",
+    Stopped.UNAUTHORIZED: "To go on, mend the key and run the same command again",
+    Stopped.DISK_FULL: "To go on, make room and run the same command again",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Talk:
@@ -110,13 +118,14 @@ def _trouble_line(trouble: TroubleView) -> str:
 def _what_next(snapshot: Snapshot, held: list[JobView], err: bool) -> None:
     counts = snapshot.counts
     if snapshot.stopped is not None:
-        say(f"  Stopped early: {WHY[snapshot.stopped]}. To go on, run the same command again:", err=err)
-        say(f"    {shlex.join(['batchsync', *sys.argv[1:]])}", err=err)
+        say(f"  Stopped early: {WHY[snapshot.stopped]}. {_GO_ON.get(snapshot.stopped, AGAIN)}:", err=err)
+        say(f"    {clean(shlex.join(['batchsync', *sys.argv[1:]]))}", err=err)
     for line in held_lines(held, most=3):
         say(f"  {line}", err=err)
     if counts[Shown.FAILED] or counts[Shown.CANCELED]:
         say(
-            "  Failed or canceled: `batchsync show JOB` tells why, `batchsync retry JOB` puts one back.",
+            "  Failed or canceled: `batchsync show JOB` tells why. `batchsync retry JOB` puts one back: where its "
+            "project may live it is followed, and else it is rendered and paid anew.",
             err=err,
         )
 

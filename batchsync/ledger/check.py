@@ -19,7 +19,7 @@ from batchsync.model.states import TRANSITIONS, Event, State
 _MONEY = [kind.value for kind in MONEY_KINDS]
 # A person, or an option that a person gave, let the job be sent again although a project of it may live.
 _BY_A_PERSON = frozenset({Event.RESOLVED_ABSENT, Event.ABANDONED})
-_BIRTHS = frozenset({Event.SUBMIT_ACCEPTED, Event.RESOLVED_FOUND})
+_BIRTHS = frozenset({Event.SUBMIT_ACCEPTED, Event.RESOLVED_FOUND, Event.RETRY_FOLLOW})
 _DEATHS = frozenset({Event.RENDER_FAILED, Event.VENDOR_CANCELED, Event.CLAIM_REFUTED})
 
 

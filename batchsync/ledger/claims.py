@@ -12,11 +12,14 @@ from sqlalchemy import Select, and_, func, insert, or_, select, update
 from batchsync.ledger.engine import locked_rows
 from batchsync.ledger.moves import FREE, Moves, chunks
 from batchsync.ledger.tables import CreditEntry, Job, ManifestEntry, Run, RunJob, Submission, table
+from batchsync.model.credits import ESTIMATE_FPS, clip_seconds, frames_cost
+from batchsync.model.job import Mode
 from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
 
 # An upload is used for a submission only while it is sure to be there when the vendor starts to render.
 ASSET_MARGIN_SECONDS = 3600.0
-UNSEEN_OVERRUN = 2.0
+# What is asked for at most, under a cap, of a video whose frame rate isn't known: as fast as usual videos get.
+GUARD_FPS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,14 @@ class Intent:
     """A submission that is on disk and may now leave: the job, the submission's id and the name it is sent with.
 
     `until` (epoch seconds) is when its lease ends: after that others may have judged it, and it must not leave.
+    `guard_fps` is a limit on the frame rate that is sent though the job has none: without it the cap could be passed.
     """
 
     job: ClaimedJob
     submission_id: int
     name: str
     until: float
+    guard_fps: float | None = None
 
     @property
     def seq(self) -> int:
@@ -94,9 +99,12 @@ class SubmissionClaim:
     capped: bool = False
 
 
-def _may_cost_more(job: ClaimedJob) -> bool:
-    """Whether nothing bounds what a job settles at: its frame rate is not known, and not limited."""
-    return job.source_fps is None and job.max_fps_limit is None
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """The most that a submission may cost, and the limit on the frame rate that makes it so."""
+
+    worst: int
+    guard_fps: float | None = None
 
 
 _CLAIMED = [getattr(Job, column.name) for column in fields(ClaimedJob)]
@@ -167,22 +175,30 @@ class Claims(Moves):
         intents: list[Intent] = []
         spent = exposure.total
         jobs = [ClaimedJob(**row._mapping) for row in rows]
-        factor = 1.0
-        if cap is not None and any(_may_cost_more(job) for job in jobs):
-            factor = self._overrun(run_id)
         for job in jobs:
-            worst = max(job.worst, math.ceil(job.estimate * factor)) if _may_cost_more(job) else job.worst
-            spent += worst
-            if cap is not None and spent > cap:
+            left = None if cap is None else cap - spent
+            offer = self._offer(job, run_id, left, last=not at_vendor and not intents)
+            if offer is None:
                 return SubmissionClaim(tuple(intents), exposure, capped=True)
-            intents.append(self._intend(job, run_id, lease, name(job), worst))
+            spent += offer.worst
+            intents.append(self._intend(job, run_id, lease, name(job), offer))
         return SubmissionClaim(tuple(intents), exposure)
 
-    def _overrun(self, run_id: str) -> float:
-        """How far above the first estimate videos of unknown frame rate have settled in this run.
+    def _offer(self, job: ClaimedJob, run_id: str, left: int | None, *, last: bool) -> _Offer | None:
+        """How a job can be sent with `left` credits under the cap (None: there is no cap), None if it can't.
 
-        While none has settled, twice: 60 frames per second is as fast as usual videos get.
+        `last`: nothing else is in flight that could settle lower and leave more room.
         """
+        if left is None or job.source_fps is not None or job.max_fps_limit is not None:
+            return _Offer(job.worst) if left is None or job.worst <= left else None
+        # Nothing bounds what it settles at but a limit that is sent with it.
+        seconds, mode = clip_seconds(job.start_seconds, job.end_seconds), Mode(job.generation_mode)
+        guards = (GUARD_FPS, min(GUARD_FPS, self._fastest_seen(run_id))) if last else (GUARD_FPS,)
+        offers = [_Offer(max(job.estimate, frames_cost(seconds, fps, mode)), fps) for fps in guards]
+        return next((offer for offer in offers if offer.worst <= left), None)
+
+    def _fastest_seen(self, run_id: str) -> float:
+        """The frame rate of the fastest video that has settled in this run without being known, at least 30."""
         ratio = self.connection.execute(
             select(func.max(Job.project_credits * 1.0 / Job.estimate))
             .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
@@ -193,11 +209,11 @@ class Claims(Moves):
                 Job.estimate > 0,
             )
         ).scalar()
-        return UNSEEN_OVERRUN if ratio is None else max(1.0, float(ratio))
+        return float(math.ceil(ESTIMATE_FPS * max(1.0, float(ratio or 1.0))))
 
-    def _intend(self, job: ClaimedJob, run_id: str, lease: float, name: str, worst: int) -> Intent:
-        if worst != job.worst:
-            self.connection.execute(update(table(Job)).where(Job.seq == job.seq).values(worst=worst))
+    def _intend(self, job: ClaimedJob, run_id: str, lease: float, name: str, offer: _Offer) -> Intent:
+        if offer.worst != job.worst:
+            self.connection.execute(update(table(Job)).where(Job.seq == job.seq).values(worst=offer.worst))
         number = job.submissions + 1
         submission_id: int = self.connection.execute(
             insert(Submission)
@@ -214,9 +230,9 @@ class Claims(Moves):
                 "lease_until": self.now + lease,
             },
             submission_id=submission_id,
-            detail={"submission": submission_id},
+            detail={"submission": submission_id, "max_fps_limit": offer.guard_fps},
         )
-        return Intent(job, submission_id, name, self.now + lease)
+        return Intent(job, submission_id, name, self.now + lease, offer.guard_fps)
 
     def _expire_assets(self, run_id: str, limit: int) -> None:
         expired = self.connection.execute(

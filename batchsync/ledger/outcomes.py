@@ -75,7 +75,7 @@ class Outcomes(Moves):
         )
 
     def render_failed(self, seq: int, owner: str, status: str, credits: int | None, code: str, message: str) -> None:
-        """The project came to nothing: `status` is `error` or `deleted`."""
+        """The project came to nothing: `status` is `error`, `deleted`, or `missing` if it was only not found."""
         self._ended(Event.RENDER_FAILED, seq, owner, status, credits, code, message)
 
     def vendor_canceled(self, seq: int, owner: str, credits: int | None, message: str) -> None:

@@ -16,11 +16,12 @@ from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
 from batchsync.runner import saving
-from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
 
 PIECE_BYTES = 1 << 20
+MOST_READINGS = 4  # of a file whose end can't be told from a cut, before the try counts as failed
 JOBS_PER_TRANSFER = 2
 
 
@@ -67,7 +68,7 @@ class Downloads:
             paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links)]
         except VendorTrouble as failure:
             # Without their links the next try begins with a fresh look, which costs nothing.
-            await floor.failed(job, _never_refused(failure.trouble))
+            await floor.failed(job, _never_refused(failure.trouble), Lane.DOWNLOAD)
             return
         except OutputError as error:
             await self._give_up(job, error.code, error.message)
@@ -118,13 +119,26 @@ class Downloads:
             validator = known.validator
             offset = await to_thread.run_sync(_size, place.part)
         try:
-            async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
-                size, digest = await self._receive(place, body)
+            size, digest = await self._read(place, link, offset, validator)
         except VendorTrouble as failure:
-            if failure.trouble.code in ("range_not_satisfiable", "bad_range"):
+            if failure.trouble.code in ("range_not_satisfiable", "bad_range", "no_length"):
                 await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             raise
+        self.floor.got_through(Lane.DOWNLOAD)
         await self.floor.ledger.write(lambda w: w.output_whole(place.seq, place.ordinal, size, digest))
+
+    async def _read(self, place: Place, link: Download, offset: int, validator: str | None) -> tuple[int, str]:
+        """Size and digest of the whole file. One whose end isn't marked is whole if another reading says the same."""
+        longest = (0, "")
+        for _ in range(MOST_READINGS):
+            async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
+                got = await self._receive(place, body)
+            if body.proved or got == longest:
+                return got
+            longest = max(longest, got)  # what was shorter was cut
+            offset, validator = 0, None
+        message = "the storage doesn't say how long the file is, and no two readings of it gave the same"
+        raise VendorTrouble(Trouble(Next.GARBAGE, "no_length", message))
 
     async def _receive(self, place: Place, body: Body) -> tuple[int, str]:
         if not body.offset:

@@ -7,6 +7,7 @@ import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TypeVar
 
 import anyio
@@ -26,6 +27,8 @@ LEASE_SECONDS = 60.0
 MOST_STRIKES = 5  # failures that are the job's own, in a row, before it is given up
 OUTAGE_STREAK = 3  # failures of the vendor's, of any request, in a row, before all requests wait
 LONGEST_PAUSE_SECONDS = 30.0  # between two tries to reach a vendor that is out of reach
+TOLD_PAUSES = 2  # pauses in a row after which people are told: a hiccup is nothing to read about
+TOLD_SECONDS = 5.0  # likewise, how long nothing of one kind gets through
 REFUSED_LOOKS = 3  # looks in a row that the vendor refused the key for, before a run can't go on
 
 T = TypeVar("T")
@@ -47,6 +50,24 @@ class Outage:
         return 0.0 if self.since is None or self.last is None else self.last - self.since
 
 
+class Lane(StrEnum):
+    """What can be out of reach while the rest answers."""
+
+    UPLOAD = "uploads"
+    SUBMISSION = "submissions"
+    LOOK = "looks at renders"
+    DOWNLOAD = "downloads"
+
+
+@dataclass(slots=True)
+class Way:
+    """How a lane has gone lately: when work last got through, and since when it doesn't (epoch seconds)."""
+
+    through: float = 0.0
+    stuck: float | None = None
+    told: bool = False
+
+
 class Floor:
     """Shared by the stages of one run. Everything here can be lost: what counts stands in the ledger."""
 
@@ -60,6 +81,7 @@ class Floor:
         self.pacer = Pacer(options.rate, clock)
         self.transfers = anyio.CapacityLimiter(options.transfers)
         self.outage = Outage()
+        self.ways = {lane: Way() for lane in Lane}
         self.answered = False
         self.refused_looks = 0
         self.failures = 0
@@ -124,6 +146,8 @@ class Floor:
             self.learn(failure.trouble)
             raise
         self.learn(None)
+        if priority is Priority.LOOK:
+            self.got_through(Lane.LOOK)
         return answer
 
     def learn(self, trouble: Trouble | None) -> None:
@@ -138,6 +162,8 @@ class Floor:
                 self.outage.pauses += 1
                 pause = backoff.delay(self.outage.pauses, random.random())  # noqa: S311
                 self.pacer.pause(min(pause, LONGEST_PAUSE_SECONDS))
+                if self.outage.pauses == TOLD_PAUSES:
+                    log.warning("the vendor is out of reach: %s; waiting for it", trouble.message)
             return
         if trouble is not None and trouble.next is Next.PACED:
             self.pacer.limited(trouble.retry_after)
@@ -145,7 +171,38 @@ class Floor:
             self.pacer.succeeded()
         if trouble is None or trouble.next is not Next.FATAL:
             self.answered = True
+        if self.outage.pauses >= TOLD_PAUSES:
+            log.warning("the vendor answers again: going on")
         self.outage = Outage()
+
+    def got_through(self, lane: Lane) -> None:
+        """Work of that kind went well: whoever can't get through meanwhile has a trouble of its own."""
+        if self.ways[lane].told:
+            log.warning("%s get through again: going on", lane.value)
+        self.ways[lane] = Way(through=self.clock.now())
+
+    def _is_stuck(self, lane: Lane, trouble: Trouble) -> None:
+        """Work of that kind can't get through; people learn it if that lasts, and if nothing else tells them."""
+        way, now = self.ways[lane], self.clock.now()
+        way.stuck = way.stuck or now
+        if not way.told and now - way.stuck >= TOLD_SECONDS and self.outage.pauses < TOLD_PAUSES:
+            way.told = True
+            log.warning("%s don't get through: %s; trying again", lane.value, trouble.message)
+
+    def is_alone(self, job: ClaimedJob, lane: Lane) -> bool:
+        """Whether `job` has failed for longer than patience while others got through.
+
+        If nobody did, it is the vendor that is out of reach: then the run ends, and the job has lost nothing.
+        """
+        since = job.failing_since
+        if since is None or self.clock.now() - since <= self.options.patience:
+            return False
+        if self.outage.streak >= OUTAGE_STREAK:
+            return False  # how long that may last is watched for all jobs together
+        if self.ways[lane].through < since:
+            self.stop(Stopped.UNREACHABLE)
+            return False
+        return True
 
     # --- what becomes of a piece of work that failed ---
 
@@ -153,18 +210,20 @@ class Floor:
         """When to try again after `tries` failures before this one, in epoch seconds."""
         return self.clock.now() + backoff.delay(tries + 1, random.random(), retry_after)  # noqa: S311
 
-    async def failed(self, job: ClaimedJob, trouble: Trouble) -> None:
+    async def failed(self, job: ClaimedJob, trouble: Trouble, lane: Lane = Lane.LOOK) -> None:
         """Write down that work on a job that costs nothing failed: try again later, or give the job up."""
         now = self.clock.now()
         strike = trouble.next in (Next.GARBAGE, Next.GONE)
-        waited = now - (job.failing_since or now)
+        again = trouble.next is Next.AGAIN
         code, message = trouble.code, trouble.message
         if trouble.next is Next.FATAL:
             self.close(Stopped.UNAUTHORIZED)
         elif trouble.next is Next.BROKE:
             self.out_of_credits()
+        elif again:
+            self._is_stuck(lane, trouble)
         hopeless = trouble.next is Next.REFUSED or (strike and job.strikes + 1 >= MOST_STRIKES)
-        if hopeless or (trouble.next is Next.AGAIN and waited > self.options.patience):
+        if hopeless or (again and self.is_alone(job, lane)):
             await self.ledger.write(lambda w: w.gave_up(job.seq, self.run_id, code, message))
             self.count_failure(job, code, message)
             return

@@ -20,7 +20,9 @@ from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 log = logging.getLogger("batchsync.run")
 
 AT_ONCE = 32  # looks that wait for their answer at the same time
-MISSING_LOOKS = 3  # a project that isn't there so often in a row is deleted
+MISSING_LOOKS = 3  # a project that isn't there so often in a row, and for so long, is believed to be gone
+MISSING_SECONDS = 30.0
+LONGEST_MISSING_GAP_SECONDS = 10.0
 REFUND_LOOKS = 3  # looks at a project that came to nothing, until what it still costs is what it costs
 
 
@@ -115,20 +117,38 @@ class Looks:
         )
 
     async def _deleted(self, job: ClaimedJob, credits: int | None) -> None:
-        message = "the project was deleted at the vendor"
+        """The vendor says so itself."""
+        await self._not_there(job, "deleted", credits, "the project was deleted at the vendor")
+
+    async def _missing(self, job: ClaimedJob, trouble: Trouble) -> None:
+        """The vendor knows no such project: believed only when it says so for a while, as it is paid for."""
+        floor, now = self.floor, self.floor.clock.now()
+        lasting = job.strikes + 1 >= MISSING_LOOKS and now - (job.failing_since or now) >= MISSING_SECONDS
+        if not lasting:
+            code, message = trouble.code, trouble.message
+            look_at = min(floor.retry_at(job.tries), now + LONGEST_MISSING_GAP_SECONDS)
+            await floor.ledger.write(
+                lambda w: w.attempt_failed(job.seq, floor.run_id, code, message, look_at, strike=True)
+            )
+        elif await floor.ledger.write(lambda w: w.claim_refuted(job.seq, floor.run_id)):
+            log.warning("job %s is held again: the vendor knows no project %s", job.id, job.project_id)
+        elif job.vendor_status == "missing":
+            await self._not_there(job, "deleted", None, "the vendor still knows no such project")
+        else:
+            message = "the vendor says that there is no such project; `batchsync retry` looks for it once more"
+            await self._not_there(job, "missing", None, message)
+
+    async def _not_there(self, job: ClaimedJob, status: str, credits: int | None, message: str) -> None:
         await self.floor.ledger.write(
-            lambda w: w.render_failed(job.seq, self.floor.run_id, "deleted", credits, "deleted", message)
+            lambda w: w.render_failed(job.seq, self.floor.run_id, status, credits, "deleted", message)
         )
         self.floor.count_failure(job, "deleted", message)
 
     async def _no_answer(self, job: ClaimedJob, trouble: Trouble) -> None:
         floor = self.floor
-        # Strikes of a job that was seen complete may be its download's: those don't make it deleted.
-        if trouble.next is Next.GONE and job.strikes + 1 >= MISSING_LOOKS and job.rendered_at is None:
-            if await floor.ledger.write(lambda w: w.claim_refuted(job.seq, floor.run_id)):
-                log.warning("job %s is held again: the vendor knows no project %s", job.id, job.project_id)
-            else:
-                await self._deleted(job, None)
+        # One that was seen complete is there: then it is its download that strikes.
+        if trouble.next is Next.GONE and job.rendered_at is None:
+            await self._missing(job, trouble)
             return
         if trouble.next is Next.FATAL:
             floor.refused_looks += 1

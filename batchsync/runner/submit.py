@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 import anyio
 
-from batchsync.ledger.claims import ClaimedJob, Exposure, Intent
+from batchsync.ledger.claims import GUARD_FPS, ClaimedJob, Exposure, Intent
 from batchsync.ledger.ledger import Writes
 from batchsync.ledger.submissions import Accepted
 from batchsync.model.job import Mode, SourceKind
 from batchsync.model.states import State
-from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import next_look
@@ -33,6 +33,7 @@ class Submissions:
         self.floor = floor
         self._cap_manifest = cap_manifest
         self._exposure = Exposure()
+        self._told_guarded = False
         self._waiting: set[anyio.CancelScope] = set()
 
     def stage(self) -> Stage[Intent]:
@@ -65,9 +66,25 @@ class Submissions:
             )
         )
         floor.pacer.give_back(turns - len(got.intents))
+        for intent in got.intents:
+            self._tell_guarded(intent)
         self._exposure = got.exposure
         floor.capped = got.capped
         return got.intents
+
+    def _tell_guarded(self, intent: Intent) -> None:
+        """Say where a job is asked for otherwise than its manifest has it."""
+        if intent.guard_fps is None:
+            return
+        if not self._told_guarded:
+            self._told_guarded = True
+            log.warning(
+                "--max-credits: the frame rate of some videos isn't known; so that the cap holds, they are asked for "
+                "at %g frames per second at most (a max_fps_limit of your own, or ffprobe, makes that unnecessary)",
+                GUARD_FPS,
+            )
+        if intent.guard_fps < GUARD_FPS:
+            log.warning("job %s is asked for at %g frames per second at most", intent.job.id, intent.guard_fps)
 
     def _name(self, job: ClaimedJob) -> str:
         name = job.name or job.id
@@ -110,6 +127,7 @@ class Submissions:
             await floor.ledger.write(lambda w: w.deferred(seq, submission, "stopped", message, 0.0, None))
         elif isinstance(outcome, Created):
             floor.learn(None)
+            floor.got_through(Lane.SUBMISSION)
             now = floor.clock.now()
             look_at = next_look(now, now, floor.options.poll_interval)
             project, credits, status = outcome.project_id, outcome.credits, outcome.status
@@ -130,7 +148,7 @@ class Submissions:
         floor.learn(trouble)
         now = floor.clock.now()
         again = trouble.next is Next.AGAIN
-        hopeless = again and now - (intent.job.failing_since or now) > floor.options.patience
+        hopeless = again and floor.is_alone(intent.job, Lane.SUBMISSION)
         if trouble.next is Next.REFUSED or hopeless:
             await floor.ledger.write(lambda w: w.refused(seq, submission, code, message, status))
             floor.count_failure(intent.job, code, message)
@@ -191,6 +209,6 @@ def _request(intent: Intent) -> SubmitRequest:
         start_seconds=job.start_seconds,
         end_seconds=job.end_seconds,
         generation_mode=Mode(job.generation_mode),
-        max_fps_limit=job.max_fps_limit,
+        max_fps_limit=job.max_fps_limit or intent.guard_fps,
         video_is_youtube=job.video_kind == SourceKind.YOUTUBE.value,
     )

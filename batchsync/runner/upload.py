@@ -15,7 +15,7 @@ from anyio import to_thread
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.model.job import SourceKind
 from batchsync.model.states import State
-from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.reading import Changed, read_checked
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Next, Trouble, UploadSlot, VendorTrouble
@@ -73,7 +73,7 @@ class Uploads:
         try:
             video, audio = await self._inputs(job)
         except VendorTrouble as failure:
-            await self.floor.failed(job, failure.trouble)
+            await self.floor.failed(job, failure.trouble, Lane.UPLOAD)
             return
         until = min((asset.until for asset in (video, audio) if asset.until is not None), default=None)
         await self.floor.ledger.write(
@@ -150,6 +150,7 @@ class Uploads:
                 raise VendorTrouble(
                     Trouble(Next.REFUSED, "input_changed", f"{asset.path}: {reason or error}; nothing was charged")
                 ) from None
+        self.floor.got_through(Lane.UPLOAD)
         until = self.floor.clock.now() + KEPT_SECONDS
         scope = self.floor.upload_scope
         await self.floor.ledger.write(

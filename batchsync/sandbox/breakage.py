@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from typing import cast
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 OVERSTATED_BYTES = 1024
 Ending = Callable[[Scope, Receive], Awaitable[None]]
@@ -119,6 +120,19 @@ class NoLength:
             await send(message)
 
         await self._answer(scope, receive, keep_quiet)
+
+
+class Unmarked:
+    """Another answer as an HTTP/1.0 server gives it: no length and no chunks, the connection's end is the body's."""
+
+    def __init__(self, answer: ASGIApp, share: float, ending: Ending) -> None:
+        self._answer = NoLength(Partly(answer, share, ending))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # To a client of HTTP/1.0 the server sends no chunks, and this is how it knows one.
+        protocol = cast(H11Protocol, transport_of(scope).get_protocol())
+        protocol.conn.their_http_version = b"1.0"
+        await self._answer(scope, receive, send)
 
 
 def _overstated(name: bytes, value: bytes) -> tuple[bytes, bytes]:

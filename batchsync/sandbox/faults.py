@@ -17,15 +17,20 @@ stand first within the parentheses, is short for the option marked with *:
     cut_before    closes the connection, undone         how=reset|eof
     cut_after     does it, then closes the connection   how=reset|eof
     cut_body      stops in the middle of the body       at*=0.5, how=eof|reset; of a PUT: in the middle of reading it
-    stall         never answers                         done; at: the share that is sent, of a download or with done
+    stall         never answers                         done; at: the share that is sent, of a download or with done;
+                                                        of a PUT: the share that is read
     slow          does it all, later                    seconds*=1; of a render: how much longer it takes
     garbage       does it; 200 with an unreadable body
     no_id         makes the project; 200 without its id             (submit)
     error_with_id makes the project; an error that names it  status*=500  (submit)
     expired_url   gives URLs that have expired; of a PUT or a download: refuses a good one as expired
     wrong_length  announces more bytes than it has                  (download)
-    no_length     announces no length                               (download)
+    no_length     announces no length; with `how` its end isn't marked either: the connection's end is the body's
+                                                        how*=eof|reset, at=1: the share before it  (download)
     no_range      ignores Range                                     (download)
+    replaced      gives another file, with a validator of its own   (download)
+    redirect      sends it on, once             to*=path|origin: elsewhere on that origin, or to another; status=302
+                                                                    (download)
     error         the render fails                      code*=unknown_error, message, refund=1 (share given back)
     cancel        the render is canceled half-way       refund=1
     empty_downloads  complete, but without downloads at first       looks*=1
@@ -74,8 +79,10 @@ KINDS: dict[str, Kind] = {
     "error_with_id": Kind(("submit",), options=("status",), value="status"),
     "expired_url": Kind(("upload_urls", "put", "project", "download")),
     "wrong_length": Kind(("download",)),
-    "no_length": Kind(("download",)),
+    "no_length": Kind(("download",), options=("how", "at"), value="how"),
     "no_range": Kind(("download",)),
+    "replaced": Kind(("download",)),
+    "redirect": Kind(("download",), options=("to", "status"), value="to"),
     "error": Kind(RENDER, options=("code", "message", "refund"), value="code"),
     "cancel": Kind(RENDER, options=("refund",), value="refund"),
     "empty_downloads": Kind(RENDER, options=("looks",), value="looks"),
@@ -107,6 +114,7 @@ class Fault:
     done: bool = False
     how: str | None = None
     at: float | None = None
+    to: str | None = None
     seconds: float = 1.0
     refund: float = 1.0
     looks: int = 1
@@ -128,6 +136,8 @@ class Fault:
             )
         if self.how not in (None, "reset", "eof"):
             raise _bad(f"how={self.how}", "no such way to cut", "how=reset or how=eof")
+        if self.to not in (None, "path", "origin"):
+            raise _bad(f"to={self.to}", "no such place", "to=path or to=origin")
 
     @classmethod
     def parse(cls, text: str) -> Fault:

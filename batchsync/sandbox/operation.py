@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchsync.sandbox.answers import http_date, page, refused, refused_by_storage
-from batchsync.sandbox.breakage import ENDINGS, NoLength, Partly, Silent, WrongLength, gone
+from batchsync.sandbox.breakage import ENDINGS, NoLength, Partly, Silent, Unmarked, WrongLength, gone
 from batchsync.sandbox.delivery import FileAnswer
 from batchsync.sandbox.faults import Fault
 from batchsync.sandbox.front import Front
@@ -22,6 +22,7 @@ Answer = Response | FileAnswer
 Handler = Callable[[Front, Request], Awaitable[Answer]]
 Broken = tuple[str, ASGIApp]  # the outcome to count, and what to answer
 
+PLAYED_ALONG = ("expired_url", "no_range", "replaced", "redirect")  # the handlers' own to do
 ABSURD_SECONDS = 99_999_999
 DATE_SECONDS = 2.0
 CODES = {
@@ -66,7 +67,7 @@ class Operation:
             body = b"" if request.method == "PUT" else await request.body()
             subject = f"{request.url.path} {body.decode(errors='replace')}"
             request.state.fault = fault = self._front.faults.draw(self._name, subject)
-            if fault is None or fault.kind == "expired_url" or fault.kind == "no_range":
+            if fault is None or fault.kind in PLAYED_ALONG:
                 return _plain(await self._handler(self._front, request))
             return await self._broken(fault, request)
         except Refusal as refusal:
@@ -110,6 +111,8 @@ class Operation:
             answer = await self._handler(self._front, request)
             return "stalled", Partly(answer, 0.5 if fault.at is None else fault.at, gone)
         if fault.kind == "stall":
+            if request.method == "PUT" and not fault.done and fault.at is not None:
+                await _read_part(request, fault)
             return "stalled", Silent(gone)
         if fault.kind in ("cut_before", "cut_after"):
             return "cut", Silent(ENDINGS[fault.how or "reset"])
@@ -154,13 +157,20 @@ class Operation:
             case "wrong_length":
                 return "wrong_length", WrongLength(answer)
             case _:
-                return "no_length", NoLength(answer)
+                if fault.how is None:
+                    return "no_length", NoLength(answer)
+                return "no_length", Unmarked(answer, 1.0 if fault.at is None else fault.at, ENDINGS[fault.how])
+
+
+def drawn(request: Request, kind: str) -> Fault | None:
+    """The fault that was drawn for this request, if it is of that kind; for the handlers that must play along."""
+    fault = cast("Fault | None", request.state.fault)
+    return fault if fault is not None and fault.kind == kind else None
 
 
 def fault_is(request: Request, kind: str) -> bool:
-    """Whether this request was drawn to go wrong in that way; for the handlers that must play along."""
-    fault = cast("Fault | None", request.state.fault)
-    return fault is not None and fault.kind == kind
+    """Whether this request was drawn to go wrong in that way."""
+    return drawn(request, kind) is not None
 
 
 def _plain(answer: Answer) -> Broken:

@@ -147,6 +147,10 @@ class Body(Protocol):
         """The announced length of the whole file in bytes, None where none was announced."""
 
     @property
+    def proved(self) -> bool:
+        """Whether a cut would be noticed: by the announced length, or by the end that is marked."""
+
+    @property
     def validator(self) -> str | None:
         """A strong ETag or a Last-Modified date with which a cut download may be resumed."""
 

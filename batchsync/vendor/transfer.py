@@ -126,6 +126,7 @@ class Receiving:
         self._response: httpx.Response
         self.offset = 0
         self.total: int | None = None
+        self.proved = True
         self.validator: str | None = None
 
     async def __aenter__(self) -> Receiving:
@@ -172,10 +173,9 @@ class Receiving:
         length = _length(response.headers)
         if status == 206:
             self._accept_part(response, length)
-        elif length is None and not _is_chunked(response.headers):
-            raise _garbage("no_length", "The storage doesn't say how long the file is: a cut would pass for its end")
         else:
             self.total = length
+            self.proved = length is not None or _is_chunked(response.headers)
 
     def _accept_part(self, response: httpx.Response, length: int | None) -> None:
         match = _CONTENT_RANGE.fullmatch(response.headers.get("content-range", "").strip())

@@ -20,7 +20,10 @@ UNSTATED_SLOT_SECONDS = 15 * 60.0
 
 _PROJECT_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_URL_WITH_QUERY = re.compile(r"(https?://[^\s?#]*)[?#]\S*", re.IGNORECASE)
+# The query of a URL, also of one without its host, and single parts of one: whoever has them has the file.
+_QUERY = re.compile(
+    r"(https?://[^\s?#]*)[?#]\S*|\?[^\s=?]*=\S*|(?:signature|credential|token)[\w-]{0,20}=\S*", re.IGNORECASE
+)
 
 
 def is_project_id(value: object) -> TypeGuard[str]:
@@ -33,7 +36,7 @@ def clean(text: str, *, hide: str = "", limit: int = LONGEST_WORDS) -> str:
     if hide:
         text = text.replace(hide, "…")
     # The cut bounds the work of the pattern; it comes after the hiding, so that no half of a key is left.
-    text = _URL_WITH_QUERY.sub(r"\1", text[: 10 * LONGEST_WORDS])
+    text = _QUERY.sub(r"\1", text[: 10 * LONGEST_WORDS])
     text = "".join(char if char.isprintable() else " " for char in text)
     text = " ".join(text.split())
     return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -26,7 +26,13 @@ RUNS = ("run-a", "run-b")
 STRANGER = "run-c"
 LEASE = 60.0
 LEASED = (State.PLANNED, State.RENDERING, State.RENDERED)
-LIVING = (None, "queued", "rendering", "complete")  # what the vendor last said of a project that is still there
+LIVING = (
+    None,
+    "queued",
+    "rendering",
+    "complete",
+    "missing",
+)  # what the vendor last said of a project that is still there
 
 Write = Callable[[Writes], Any]
 
@@ -469,7 +475,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.restated(model, credits)
             model.reserved = 0
 
-    @rule(seq=seqs, wild=wilds, how=st.sampled_from(["error", "deleted", "canceled"]), credits=stated)
+    @rule(seq=seqs, wild=wilds, how=st.sampled_from(["error", "deleted", "missing", "canceled"]), credits=stated)
     def ended_badly(self, seq: int, wild: str | None, how: str, credits: int | None) -> None:
         seq = self.aim(seq, Event.RENDER_FAILED)
         owner = self.owner_of(seq, wild)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from batchsync.cli import options as o
-from batchsync.cli.output import csv_text, money, say, table
+from batchsync.cli.output import csv_text, json_text, money, say, table
 from batchsync.errors import SettingError
 from batchsync.ledger.ledger import Ledger
 from batchsync.planning.pricing import Price
@@ -88,12 +88,10 @@ def _csv(report: Report, price: Price | None) -> str:
 
 
 def _json(report: Report, price: Price | None) -> str:
-    import json
-
     def fields(usage: Usage) -> dict[str, Any]:
         usd = float(price.usd(usage.net)) if price else None
         return dict(zip(FIELDS, _values(usage), strict=True)) | {"usd": usd}
 
     groups = [{"key": usage.key} | fields(usage) for usage in report.groups]
     whole = {"by": report.by, "totals": fields(report.totals), "groups": groups}
-    return json.dumps(whole, indent=2, ensure_ascii=False)
+    return json_text(whole)

@@ -64,7 +64,21 @@ def test_no_cell_breaks_a_table(rows: list[tuple[str, int, str]]) -> None:
 
 # --- spreadsheets ---
 
-FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", '=HYPERLINK("http://x")', "-2+3+cmd|' /C calc'!A0"]
+FORMULAS = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    "＝1",
+    "＋1",
+    "－1",
+    "＠SUM(A1)",
+    '=HYPERLINK("http://x")',
+    "-2+3+cmd|' /C calc'!A0",
+]
 
 
 @pytest.mark.parametrize("text", FORMULAS)
@@ -91,7 +105,7 @@ def rows_of(text: str) -> list[list[str]]:
 def test_csv_comes_back_as_it_was_but_for_formulas(rows: list[list[str]]) -> None:
     found = rows_of(csv_text(["a", "b"], rows))
     assert found == [["a", "b"], *([str(safe_cell(cell)) for cell in row] for row in rows)]
-    assert not any(cell[:1] in ("=", "+", "-", "@", "\t", "\r") for row in found for cell in row if cell)
+    assert not any(cell[:1] in output.FORMULA_STARTS for row in found for cell in row if cell)
 
 
 def test_a_return_inside_a_cell_begins_no_row_and_no_formula() -> None:
@@ -186,3 +200,11 @@ def test_all_faults_of_a_manifest_are_told(as_json: bool, capsys: pytest.Capture
     if as_json:
         found = json.loads(out)["problems"]
         assert [problem["line"] for problem in found if problem["severity"] == "error"] == list(range(2, 80))
+
+
+def test_json_escapes_what_plays_with_the_terminal_and_keeps_its_meaning() -> None:
+    value = {"a": "ünï 🎬 \x9b31m \u202e \u2028 \x7f \U000e0001"}
+    text = output.json_text(value)
+    assert all(char.isprintable() or char == "\n" for char in text)
+    assert "ünï 🎬" in text
+    assert json.loads(text) == value

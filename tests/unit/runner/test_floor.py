@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.ledger import GroupCommit, Ledger
 from batchsync.model.backoff import LONGEST_RETRY_AFTER
 from batchsync.model.states import State
-from batchsync.runner.floor import LONGEST_PAUSE_SECONDS, MOST_STRIKES, OUTAGE_STREAK, Floor
+from batchsync.runner.floor import LONGEST_PAUSE_SECONDS, MOST_STRIKES, OUTAGE_STREAK, Floor, Lane
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
@@ -167,11 +168,80 @@ async def test_an_outage_never_counts_against_a_job_until_patience_is_over(
     job = claimed(ledger)
     await floor.failed(job, DOWN)
     assert columns(path, job.seq, "state, tries, strikes, failing_since") == ("planned", 2, 0, clock.at - 590)
+    floor.got_through(Lane.LOOK)
     clock.at += 60
     job = claimed(ledger)
     await floor.failed(job, DOWN)
     assert columns(path, job.seq, "state, error_code") == ("failed", "connect")
     assert floor.failures == 1
+
+
+@pytest.mark.parametrize("lane", Lane)
+async def test_where_nobody_gets_through_for_so_long_the_run_ends_and_no_job_fails(
+    ledger: Ledger, clock: Hands, path: Path, lane: Lane
+) -> None:
+    floor = make_floor(ledger, clock, patience=100 * 61.0)
+    floor.got_through(lane)
+    clock.at += 1
+    for _ in range(101):
+        await floor.failed(claimed(ledger), DOWN, lane)
+        assert floor.stopped is None
+        for other in set(Lane) - {lane}:
+            floor.got_through(other)
+        clock.at += 61  # after the longest backoff
+    job = claimed(ledger)
+    await floor.failed(job, DOWN, lane)
+    assert floor.stopped is Stopped.UNREACHABLE
+    assert columns(path, job.seq, "state, strikes") == ("planned", 0)
+
+
+async def test_what_others_got_through_before_an_outage_says_nothing_of_a_job(
+    ledger: Ledger, clock: Hands, path: Path
+) -> None:
+    floor = make_floor(ledger, clock, patience=600.0)
+    await floor.failed(claimed(ledger), DOWN)
+    clock.at += 601
+    floor.got_through(Lane.LOOK)
+    for _ in range(OUTAGE_STREAK):
+        floor.learn(DOWN)
+    job = claimed(ledger)
+    await floor.failed(job, DOWN)
+    assert columns(path, job.seq, "state") == ("planned",)
+    assert floor.stopped is None, "this outage has only begun"
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[str]]:
+    """What people who didn't ask for more have read up to now."""
+    monkeypatch.setattr(logging.getLogger("batchsync"), "propagate", True)  # the command line turns that off
+    return lambda: [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_an_outage_and_its_end_are_told_once_each(floor: Floor, clock: Hands, said: Callable[[], list[str]]) -> None:
+    for _ in range(OUTAGE_STREAK):
+        floor.learn(DOWN)
+    assert said() == [], "a hiccup is nothing to read about"
+    for _ in range(50):
+        clock.at += 1
+        floor.learn(DOWN)
+    assert said() == ["the vendor is out of reach: no answer; waiting for it"]
+    floor.learn(None)
+    floor.learn(None)
+    assert said()[1:] == ["the vendor answers again: going on"]
+
+
+async def test_a_storage_out_of_reach_is_told_too(
+    floor: Floor, ledger: Ledger, clock: Hands, said: Callable[[], list[str]]
+) -> None:
+    await floor.failed(claimed(ledger), DOWN, Lane.UPLOAD)
+    assert said() == []
+    for _ in range(3):
+        clock.at += 61
+        await floor.failed(claimed(ledger), DOWN, Lane.UPLOAD)
+    assert said() == ["uploads don't get through: no answer; trying again"]
+    floor.got_through(Lane.UPLOAD)
+    floor.got_through(Lane.UPLOAD)
+    assert said()[1:] == ["uploads get through again: going on"]
 
 
 @pytest.mark.parametrize("kind", [Next.GARBAGE, Next.GONE])

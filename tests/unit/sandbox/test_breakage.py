@@ -236,6 +236,44 @@ def test_a_download_without_its_length(driver: Driver) -> None:
     assert ("content-length" in answer.headers, answer.content) == (False, DATA)
 
 
+@pytest.mark.parametrize(("fault", "share"), [("no_length:eof", 1), ("no_length(how=eof, at=0.5)", 0.5)])
+def test_a_download_whose_end_is_the_connections(driver: Driver, fault: str, share: float) -> None:
+    """A client that trusts it can't tell the whole from a part."""
+    url = driver.link(DATA)
+    driver.faults(f"download:{fault}")
+    answer = driver.storage.get(url)
+    assert not {"content-length", "transfer-encoding"} & set(answer.headers)
+    assert answer.content == DATA[: int(len(DATA) * share)]
+
+
+@pytest.mark.parametrize("to", ["path", "origin"])
+def test_a_download_that_has_moved(driver: Driver, to: str) -> None:
+    url = driver.link(DATA)
+    driver.faults(f"download:redirect({to}, status=307)")
+    answer = driver.storage.get(url, headers={"range": "bytes=100-"})
+    there = httpx.URL(answer.headers["location"])
+    assert (answer.status_code, there.port == httpx.URL(url).port) == (307, to == "path")
+    rest = driver.storage.get(there, headers={"range": "bytes=100-"})
+    assert (rest.status_code, rest.content) == (206, DATA[100:])
+    assert driver.storage.get(str(there) + "0").status_code == 403
+
+
+def test_a_file_that_was_replaced_is_not_gone_on_with(driver: Driver) -> None:
+    url = driver.link(DATA)
+    etag = driver.storage.get(url).headers["etag"]
+    driver.faults("download:replaced")
+    answer = driver.storage.get(url, headers={"range": "bytes=100-", "if-range": etag})
+    assert (answer.status_code, answer.headers["etag"] != etag) == (200, True)
+    assert answer.content[:4096] != DATA[:4096]
+
+
+def test_an_upload_that_is_no_longer_taken_in(driver: Driver) -> None:
+    driver.faults("put:stall(at=0.5)")
+    with pytest.raises((httpx.ReadTimeout, httpx.WriteTimeout)):
+        driver.storage.put(driver.slot()["upload_url"], content=b"x" * 3_000_000, timeout=0.3)
+    assert (driver.state()["uploads"], driver.state()["requests"]["put"]) == ({}, {"stalled": 1})
+
+
 def test_a_download_that_ignores_range(driver: Driver) -> None:
     url = driver.link(DATA)
     driver.faults("download:no_range")

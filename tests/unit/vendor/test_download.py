@@ -174,15 +174,29 @@ async def test_a_compressed_file_is_refused(serve: Serve, vendor: Vendor) -> Non
     assert (await _get_fails(vendor(API), server.url)).code == "encoded"
 
 
-async def test_a_file_of_unknown_length_is_refused_unless_its_end_is_marked(serve: Serve, vendor: Vendor) -> None:
+async def test_a_file_of_unknown_length_is_proved_only_where_its_end_is_marked(serve: Serve, vendor: Vendor) -> None:
     async def until_closed(conn: Conn) -> None:
         await conn.request()
         await conn.send(b"HTTP/1.1 200 OK\r\n\r\nabc")
 
-    assert (await _get_fails(vendor(API), (await serve(until_closed)).url)).code == "no_length"
+    body, data = await _get(vendor(API), (await serve(until_closed)).url)
+    assert (body.total, body.proved, data) == (None, False, b"abc")
     chunked = await serve(answer(200, b"3\r\nabc\r\n0\r\n\r\n", transfer_encoding="chunked"))
     body, data = await _get(vendor(API), chunked.url)
-    assert (body.total, data) == (None, b"abc")
+    assert (body.total, body.proved, data) == (None, True, b"abc")
+    body, _ = await _get(vendor(API), (await serve(_good_storage)).url)
+    assert body.proved
+
+
+async def test_the_rest_of_a_file_is_proved_by_its_range(serve: Serve, vendor: Vendor) -> None:
+    """Even from a storage that marks no end: the range says how long the whole is."""
+
+    async def cut(conn: Conn) -> None:
+        await conn.request()
+        await conn.send(b'HTTP/1.1 206 X\r\netag: "v1"\r\ncontent-range: bytes 5-9/10\r\n\r\n567')
+
+    trouble = await _get_fails(vendor(API), (await serve(cut)).url, 5, ETAG)
+    assert (trouble.next, trouble.code) == (Next.AGAIN, "cut_body")
 
 
 def _cut(kind: str, chunked: bool) -> Handler:

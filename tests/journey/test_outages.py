@@ -1,0 +1,118 @@
+"""The vendor out of reach: the run says so, waits with patience, goes on by itself, or stops with all in order."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from conftest import FAST
+from program import Program, wait_until
+
+from batchsync.sandbox.config import SandboxConfig
+from batchsync.sandbox.faults import Fault
+from batchsync.sandbox.serve import Sandbox
+
+Start = Callable[..., Sandbox]
+
+
+class Unsteady:
+    """A vendor that goes away and comes back, at the same address and with all it knew."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._port = 0
+        self.now: Sandbox
+
+    def start(self, *faults: str, **settings: object) -> Sandbox:
+        config = SandboxConfig(**{**FAST, **settings})  # type: ignore[arg-type]
+        wanted = [Fault.parse(text) for text in faults]
+        self.now = Sandbox(config, faults=wanted, state_dir=self._directory, port=self._port)
+        self._port = int(self.now.api_url.rpartition(":")[2])
+        return self.now
+
+
+@pytest.fixture
+def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unsteady]:
+    unsteady = Unsteady(tmp_path_factory.mktemp("vendor"))
+    yield unsteady
+    unsteady.now.close()
+
+
+def read_until(process: subprocess.Popen[str], words: str) -> None:
+    """Read what a person without a terminal reads, until it says `words`."""
+    assert process.stderr is not None
+    said = ""
+    while words not in said:
+        line = process.stderr.readline()
+        assert line, f"it never said {words!r}, but: {said}"
+        said += line
+
+
+def test_a_vendor_that_goes_away_is_waited_for_and_both_are_told(program: Program, vendor: Unsteady) -> None:
+    """Twice in one run: in the middle of uploads, and while it renders."""
+    program.api_url = vendor.start("put:slow:0.5:after=4:times=3").api_url
+    process = program.start("run", program.manifest(4), "--json")
+    for moment in ("put", "project"):
+        wait_until(lambda moment=moment: vendor.now.state()["requests"][moment].get("200", 0) >= 4)
+        vendor.now.close()
+        read_until(process, "the vendor is out of reach")
+        vendor.start("render:slow:0.7")
+        read_until(process, "the vendor answers again: going on")
+    done = program.finish(process)
+
+    assert done.code == 0, done.err
+    state = vendor.now.state()
+    assert done.json["jobs"]["complete"] == len(state["projects"]) == 4
+    assert done.json["credits"]["net"] == state["granted"] - state["account"]["credits"]
+
+
+STORMS = {
+    "gone": None,
+    "no uploads": "put:status:503",
+    "no submissions": "submit:status:503",
+    "no looks": "project:html:504",
+    "no downloads": "download:status:503",
+}
+
+
+@pytest.mark.parametrize("where", STORMS)
+def test_beyond_patience_the_run_ends_and_nothing_is_lost(program: Program, vendor: Unsteady, where: str) -> None:
+    storm = STORMS[where]
+    program.api_url = vendor.start(*([storm] if storm else []), render_seconds=0.8).api_url
+    manifest = program.manifest(3)
+    process = program.start("run", manifest, "--json", "--patience", "1s")
+    if storm is None:
+        wait_until(lambda: vendor.now.state()["requests"]["project"].get("200", 0) >= 3)
+        vendor.now.close()
+    done = program.finish(process)
+    assert (done.code, done.json["stopped"]) == (3, "unreachable"), done.err
+    assert done.json["jobs"]["failed"] == done.json["jobs"]["held"] == 0
+
+    vendor.now.close()
+    vendor.start()
+    again = program("run", manifest, "--json")
+    assert (again.code, again.json["jobs"]["complete"]) == (0, 3)
+    state = vendor.now.state()
+    assert len(state["projects"]) == 3
+    assert again.json["credits"]["net"] == state["granted"] - state["account"]["credits"]
+
+
+def test_errors_by_the_hundred_cost_no_job_anything(program: Program, start_sandbox: Start) -> None:
+    kinds = (
+        "upload_urls:status:502",
+        "put:status:503",
+        "submit:status:500",
+        "project:html:503",
+        "download:status:502",
+    )
+    sandbox = start_sandbox(*(f"{kind}:every=2:times=22" for kind in kinds))
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(40), "--json")
+
+    assert done.code == 0, done.err
+    state = sandbox.state()
+    assert [row["fired"] for row in state["faults"]] == [22] * len(kinds)
+    assert done.json["jobs"]["complete"] == len(state["projects"]) == 40
+    assert done.json["credits"]["net"] == state["granted"] - state["account"]["credits"]
