@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from batchsync.errors import BatchsyncError, ManifestError
+from batchsync.errors import BatchsyncError, DiskFull, ManifestError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Problem
 from batchsync.model.states import Shown
@@ -114,7 +114,12 @@ def print_json(value: Any) -> None:
 
 
 def summary_json(
-    run: str | None, ledger: str, stopped: str | None, counts: Mapping[Shown, int], credits: Totals, elapsed: float
+    run: str | None,
+    ledger: str | None,
+    stopped: str | None,
+    counts: Mapping[Shown, int],
+    credits: Totals,
+    elapsed: float,
 ) -> dict[str, Any]:
     """The object that `run`, `resume` and `status` end with, as the contract has it."""
     return {
@@ -185,9 +190,11 @@ def print_error(error: BatchsyncError) -> None:
         say("  Nothing was sent, and nothing was charged.", err=True)
     if "--json" in sys.argv[1:] or os.environ.get("BATCHSYNC_JSON", "").lower() in ("1", "true", "yes", "on"):
         problems = error.problems if isinstance(error, ManifestError) else ()
-        print_json(
-            {
-                "error": {"code": error.code, "message": error.message, "hint": error.hint},
-                "problems": [problem_json(problem) for problem in problems],
-            }
-        )
+        told: dict[str, Any] = {
+            "error": {"code": error.code, "message": error.message, "hint": error.hint},
+            "problems": [problem_json(problem) for problem in problems],
+        }
+        if isinstance(error, DiskFull):
+            # It may end a run before that has begun: scripts read the same object as of any run that stopped early.
+            told |= summary_json(None, None, "disk-full", dict.fromkeys(Shown, 0), Totals(), 0.0)
+        print_json(told)

@@ -99,7 +99,7 @@ class Moves:
         job = self._job(seq)
         state = State(job.state)
         if not allowed(event, state):
-            raise IllegalTransition(f"job {job.id} is {state}: {event} can't come now")
+            raise IllegalTransition(f"job {job.id} is {state} now: `{event}` can't happen to it")
         if owner is not None and job.lease_owner != owner:
             raise LeaseLost(f"job {job.id} has been taken over by another process")
         to = next_state(event, state)
@@ -114,7 +114,7 @@ class Moves:
         }
         done = self.connection.execute(_GUARDED, {"at_seq": seq, "at_state": state.value, **columns})
         if done.rowcount != 1:
-            raise IllegalTransition(f"job {job.id} is no longer {state}: {event} can't come now")
+            raise IllegalTransition(f"job {job.id} is no longer {state}: `{event}` can't happen to it")
         project_id = columns.get("project_id") or job.project_id
         self._entries(job.seq, credits.entries, project_id, submission_id)
         self._event(job.seq, event, state, to, detail)

@@ -39,6 +39,7 @@ class Books:
 
         Tries until it is cancelled.
         """
+        told = False
         while True:
             try:
                 return await self._ask()
@@ -52,7 +53,8 @@ class Books:
             if trouble.next not in (Next.AGAIN, Next.PACED):
                 log.info("the account can't be read: %s", trouble.message)
                 return None
-            log.info("%s; trying again", trouble.message)
+            log.log(logging.INFO if told else logging.WARNING, "%s; trying again", trouble.message)
+            told = True
             await anyio.sleep(max(1.0, trouble.retry_after or 0.0))
 
     async def require_same_account(self, statement: Statement) -> None:

@@ -166,7 +166,10 @@ class Floor:
                     log.warning("the vendor is out of reach: %s; waiting for it", trouble.message)
             return
         if trouble is not None and trouble.next is Next.PACED:
+            before = self.pacer.paused_for
             self.pacer.limited(trouble.retry_after)
+            if before < TOLD_SECONDS <= self.pacer.paused_for:
+                log.warning("the vendor asks for a rest: all requests wait for %.0f s", self.pacer.paused_for)
         else:
             self.pacer.succeeded()
         if trouble is None or trouble.next is not Next.FATAL:
@@ -229,7 +232,8 @@ class Floor:
             return
         paced = trouble.next is Next.PACED
         not_before = now if paced else self.retry_at(job.tries, trouble.retry_after)
-        log.info("job %s: %s (%s); next try in %.0f s", job.id, message, code, not_before - now)
+        wait = max(not_before - now, self.pacer.paused_for)
+        log.info("job %s: %s (%s); next try in %.0f s", job.id, message, code, wait)
         await self.ledger.write(
             lambda w: w.attempt_failed(job.seq, self.run_id, code, message, not_before, strike=strike)
         )

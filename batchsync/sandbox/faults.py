@@ -31,8 +31,9 @@ stand first within the parentheses, is short for the option marked with *:
     replaced      gives another file, with a validator of its own   (download)
     redirect      sends it on, once             to*=path|origin: elsewhere on that origin, or to another; status=302
                                                                     (download)
-    error         the render fails                      code*=unknown_error, message, refund=1 (share given back)
-    cancel        the render is canceled half-way       refund=1
+    error         the render fails                      code*=unknown_error, message, refund=1 (share given back),
+                                                        late=0 (seconds until it is)
+    cancel        the render is canceled half-way       refund=1, late=0
     empty_downloads  complete, but without downloads at first       looks*=1
 
 `done=yes` means that what was asked for has been done all the same (a 504 after the project was made);
@@ -83,8 +84,8 @@ KINDS: dict[str, Kind] = {
     "no_range": Kind(("download",)),
     "replaced": Kind(("download",)),
     "redirect": Kind(("download",), options=("to", "status"), value="to"),
-    "error": Kind(RENDER, options=("code", "message", "refund"), value="code"),
-    "cancel": Kind(RENDER, options=("refund",), value="refund"),
+    "error": Kind(RENDER, options=("code", "message", "refund", "late"), value="code"),
+    "cancel": Kind(RENDER, options=("refund", "late"), value="refund"),
     "empty_downloads": Kind(RENDER, options=("looks",), value="looks"),
 }
 OFTEN = ("times", "every", "chance", "after", "match")
@@ -93,6 +94,7 @@ NUMBERS: dict[str, tuple[type[int] | type[float], float, float]] = {
     "at": (float, 0, 1),
     "seconds": (float, 0, 1e9),
     "refund": (float, 0, 1),
+    "late": (float, 0, 1e9),
     "looks": (int, 1, 1_000_000),
     "times": (int, 1, 1_000_000_000),
     "every": (int, 1, 1_000_000_000),
@@ -117,6 +119,7 @@ class Fault:
     to: str | None = None
     seconds: float = 1.0
     refund: float = 1.0
+    late: float = 0.0
     looks: int = 1
     times: int | None = None
     every: int | None = None

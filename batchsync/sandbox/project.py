@@ -44,7 +44,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How a project will end: `complete`, `error` or `canceled`, after how many seconds, and what is given back."""
+    """How a project will end: `complete`, `error` or `canceled`, after how many seconds; what is given back, and how late."""
 
     queue_seconds: float
     render_seconds: float
@@ -54,6 +54,7 @@ class Fate:
     error_message: str | None = None
     refund: float = 1.0
     empty_looks: int = 0
+    late_seconds: float = 0.0
 
 
 @dataclass(slots=True)
@@ -78,6 +79,10 @@ class Project:
     @property
     def ends_at(self) -> float:
         return self.created_at + self.fate.queue_seconds + self.fate.render_seconds
+
+    @property
+    def settles_at(self) -> float:
+        return self.ends_at + self.fate.late_seconds
 
     @property
     def fps(self) -> float:

@@ -204,10 +204,12 @@ class World:
         if fault.kind == "slow":
             return Fate(config.queue_seconds, render + fault.seconds, fps)
         if fault.kind == "cancel":
-            return Fate(config.queue_seconds, render / 2, fps, ending="canceled", refund=fault.refund)
+            late = fault.late
+            return Fate(config.queue_seconds, render / 2, fps, "canceled", refund=fault.refund, late_seconds=late)
         if fault.kind == "error":
             code = fault.code or "unknown_error"
-            return Fate(config.queue_seconds, render, fps, "error", code, fault.message, fault.refund)
+            how = (code, fault.message, fault.refund)
+            return Fate(config.queue_seconds, render, fps, "error", *how, late_seconds=fault.late)
         return Fate(config.queue_seconds, render, fps, empty_looks=fault.looks)
 
     def _settle(self, now: float) -> None:
@@ -259,7 +261,7 @@ class World:
         project.charged = project.ask.estimate
         self.balance_now -= project.charged
         self._projects[project.id] = project
-        heapq.heappush(self._ends, (project.ends_at, project.id))
+        heapq.heappush(self._ends, (project.settles_at, project.id))
 
 
 def new_id() -> str:

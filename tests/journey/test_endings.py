@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Callable
 
+import httpx
 import pytest
 from program import Program, wait_until
 
@@ -38,6 +39,25 @@ def test_failed_and_canceled_renders_end_with_1_and_are_refunded(program: Progra
     assert again.code == 0
     assert again.json["jobs"]["complete"] == 4
     assert again.json["credits"]["net"] == spent(sandbox)
+
+
+@pytest.mark.parametrize("fault", ["render:error(late=0.5)", "render:cancel(late=0.5)"])
+def test_credits_that_come_back_a_moment_later_are_still_counted(
+    program: Program, start_sandbox: Start, fault: str
+) -> None:
+    sandbox = start_sandbox(fault)
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(2), "--json", "--poll-interval", "0.4s")
+    assert done.code == 1
+    assert done.json["credits"]["net"] == spent(sandbox) == 0
+
+
+def test_credits_that_do_not_come_back_are_not_waited_for_long(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("render:error(refund=0.5)")
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(2), "--json")
+    assert done.code == 1
+    assert done.json["credits"]["net"] == spent(sandbox) == 60
 
 
 @pytest.mark.parametrize("fault", ["status:400", "status:403", "status:404", "status:422"])
@@ -238,11 +258,15 @@ def test_an_outage_in_mid_run_is_waited_out(program: Program, start_sandbox: Sta
 
 
 def test_a_deleted_project_is_a_failed_job(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("project:status:404")
+    sandbox = start_sandbox()
     program.api_url = sandbox.api_url
-    done = program("run", program.manifest(1), "--json")
-
-    assert done.code == 1
+    manifest = program.manifest(1)
+    process = program.start("run", manifest, "--json")
+    wait_until(lambda: len(sandbox.state()["projects"]) == 1)
+    (project,) = sandbox.state()["projects"]
+    key = {"Authorization": f"Bearer {program.key}"}
+    assert httpx.delete(f"{sandbox.api_url}/v1/video-projects/{project['id']}", headers=key).status_code == 204
+    assert program.finish(process).code == 1
     assert program.jobs()[0]["error"]["code"] == "deleted"
 
 

@@ -68,6 +68,18 @@ def test_a_vendor_that_goes_away_is_waited_for_and_both_are_told(program: Progra
     assert done.json["credits"]["net"] == state["granted"] - state["account"]["credits"]
 
 
+def test_a_vendor_that_knows_no_project_for_a_while_costs_none(program: Program, start_sandbox: Start) -> None:
+    """A wrong route, a restored database: nothing is given up for it, and nothing is paid again."""
+    sandbox = start_sandbox("project:status:404", "project:status:410", render_seconds=0.5)
+    program.api_url = sandbox.api_url
+    process = program.start("run", program.manifest(3), "--json")
+    wait_until(lambda: sum(sandbox.state()["requests"]["project"].values()) >= 12)
+    sandbox.faults.replace([])
+    done = program.finish(process)
+    assert (done.code, done.json["jobs"]["complete"]) == (0, 3), done.err
+    assert len(sandbox.state()["projects"]) == 3
+
+
 STORMS = {
     "gone": None,
     "no uploads": "put:status:503",

@@ -14,7 +14,7 @@ import pytest
 from ledger.book import ESTIMATE, NOON, WORST, Hands, add, columns, dump, job, jobs, make_ready, query, start_run
 
 from batchsync.errors import IllegalTransition, LeaseLost, LedgerError
-from batchsync.ledger.claims import ASSET_MARGIN_SECONDS, ClaimedJob, Exposure, Intent, SubmissionClaim
+from batchsync.ledger.claims import ASSET_MARGIN_SECONDS, GUARD_FPS, ClaimedJob, Exposure, Intent, SubmissionClaim
 from batchsync.ledger.intake import Process
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.submissions import Accepted
@@ -491,28 +491,45 @@ def test_files_of_a_job_that_was_refused_are_sent_again_with_it(
     assert (kept is not None) == created
 
 
-def test_a_cap_is_careful_while_nobody_knows_how_fast_videos_are(ledger: Ledger, clock: Hands) -> None:
+def test_under_a_cap_a_video_of_unknown_rate_is_asked_for_as_fast_as_usual_ones_get(
+    ledger: Ledger, clock: Hands
+) -> None:
     add(ledger, jobs(6, worst=ESTIMATE, max_fps_limit=None))
     start_run(ledger, A)
     make_ready(ledger, A, 6)
-    # Twice the estimate is set aside for each, until one has settled.
+    # Twice the estimate is set aside for each, and nothing can settle above that.
     (one,) = submit(ledger, A, cap=3 * ESTIMATE).intents
+    assert one.guard_fps == GUARD_FPS
     ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    assert submit(ledger, A, cap=3 * ESTIMATE).capped  # the first may yet settle lower, and leave room
     ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
     ledger.write(lambda w: w.render_done(1, A, ESTIMATE - 10, 25.0), A)
-    assert len(submit(ledger, A, cap=3 * ESTIMATE).intents) == 2
+    (two,) = submit(ledger, A, cap=3 * ESTIMATE).intents
+    assert two.guard_fps == GUARD_FPS
 
 
-def test_a_cap_learns_that_videos_settle_above_their_estimate(ledger: Ledger, clock: Hands) -> None:
-    add(ledger, jobs(6, worst=ESTIMATE, max_fps_limit=None))
+@pytest.mark.parametrize(("settled", "sent"), [(ESTIMATE - 10, 30.0), (ESTIMATE, 30.0), (2 * ESTIMATE, None)])
+def test_the_last_credits_of_a_cap_are_used_at_the_rate_of_the_videos_before(
+    ledger: Ledger, clock: Hands, settled: int, sent: float | None
+) -> None:
+    add(ledger, jobs(2, worst=ESTIMATE, max_fps_limit=None))
     start_run(ledger, A)
-    make_ready(ledger, A, 6)
-    (one,) = submit(ledger, A, cap=3 * ESTIMATE).intents
+    make_ready(ledger, A, 2)
+    cap = settled + 2 * ESTIMATE - 1
+    (one,) = submit(ledger, A, cap=cap).intents
     ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
     ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
-    ledger.write(lambda w: w.render_done(1, A, 2 * ESTIMATE, 60.0), A)
-    got = submit(ledger, A, cap=3 * ESTIMATE)
-    assert (got.intents, got.capped) == ((), True)
+    ledger.write(lambda w: w.render_done(1, A, settled, 25.0), A)
+    got = submit(ledger, A, cap=cap)
+    assert [intent.guard_fps for intent in got.intents] == ([] if sent is None else [sent])
+    assert got.capped == (sent is None)
+
+
+def test_without_a_cap_nothing_is_asked_for_otherwise_than_it_was_written(ledger: Ledger) -> None:
+    add(ledger, jobs(2, worst=ESTIMATE, max_fps_limit=None))
+    start_run(ledger, A)
+    make_ready(ledger, A, 2)
+    assert [intent.guard_fps for intent in submit(ledger, A).intents] == [None, None]
 
 
 def test_uploads_that_have_expired_are_never_submitted(ledger: Ledger, clock: Hands) -> None:

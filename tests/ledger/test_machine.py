@@ -26,13 +26,7 @@ RUNS = ("run-a", "run-b")
 STRANGER = "run-c"
 LEASE = 60.0
 LEASED = (State.PLANNED, State.RENDERING, State.RENDERED)
-LIVING = (
-    None,
-    "queued",
-    "rendering",
-    "complete",
-    "missing",
-)  # what the vendor last said of a project that is still there
+LIVING = (None, "queued", "rendering", "complete", "missing")  # the vendor's last word on what may still be there
 
 Write = Callable[[Writes], Any]
 

@@ -14,7 +14,10 @@ from batchsync.cli.suggesting import print_weighed, weigh_held, weighed_json
 from batchsync.errors import IllegalTransition, SettingError
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.ledger.rows import JobView
+from batchsync.model.states import Shown
 from batchsync.vendor.wire import is_project_id
+
+UNCHANGED = "nothing was changed"
 
 
 @click.command("resolve", short_help="settle a held job")
@@ -66,6 +69,8 @@ def command(
                 print_weighed(found)
             return 0
         held = book.read(lambda v: v.job(job or ""))
+        if held.state is not Shown.HELD:
+            raise SettingError(f"job {held.id} is {held.state.value}: only held jobs are resolved", hint=UNCHANGED)
         credits = None
         if project is not None:
             credits = ask_about(book, held, project, lambda: connection(api_url, api_key_file, sandbox, ledger))
@@ -87,7 +92,7 @@ def _settle(book: Ledger, job: JobView, project: str | None, abandon: bool, cred
     try:
         book.write(write)
     except IllegalTransition as error:
-        raise SettingError(f"{error.message}; only held jobs are resolved", hint="nothing was changed") from None
+        raise SettingError(error.message, hint=UNCHANGED) from None  # another process was faster
 
 
 def _tell(job: JobView, project: str | None, abandon: bool) -> None:

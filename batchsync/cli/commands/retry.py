@@ -11,6 +11,8 @@ from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.ledger.rows import JobFilter
 from batchsync.model.states import Event, Shown
 
+HINT = "a held job is settled with `batchsync resolve`; nothing was changed"
+
 
 @click.command("retry", short_help="put failed or canceled jobs back")
 @click.argument("jobs", nargs=-1)
@@ -36,18 +38,24 @@ def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
         else:
             found = book.read(lambda v: [v.job(job) for job in jobs])
 
+        for job in found:
+            if job.state not in (Shown.FAILED, Shown.CANCELED):
+                raise SettingError(
+                    f"job {job.id} is {job.state.value}: only failed and canceled jobs can be retried", hint=HINT
+                )
+
         def write(w: Writes) -> list[Event]:
             return [w.retried(job.seq) for job in found]
 
         try:
             events = book.write(write)
         except IllegalTransition as error:
-            raise SettingError(
-                f"{error.message}; only failed and canceled jobs can be retried",
-                hint="a held job is settled with `batchsync resolve`; nothing was changed",
-            ) from None
+            raise SettingError(error.message, hint=HINT) from None  # another process was at it in this very moment
     for job, event in zip(found, events, strict=True):
-        how = "will be downloaded again" if event is Event.RETRY_FOLLOW else "will be submitted again, and paid again"
-        say(f"{clean(job.id)}: {how}")
+        follows = event is Event.RETRY_FOLLOW
+        say(
+            f"{clean(job.id)} will be "
+            + ("followed: it costs nothing new" if follows else "submitted and paid again")
+        )
     say(f"{counted(len(found), 'job')} put back. Go on with `batchsync resume` or `batchsync run MANIFEST`.")
     return 0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from batchsync.cli import output
 from batchsync.cli.output import clean, counted, csv_text, duration, number, safe_cell, size, summary_json, table
-from batchsync.errors import ManifestError, SettingError
+from batchsync.errors import DiskFull, ManifestError, SettingError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Place, Problem
 from batchsync.model.states import Shown
@@ -185,6 +185,17 @@ def test_an_error_says_what_and_what_next(as_json: bool, capsys: pytest.CaptureF
         assert "\x1b" not in out
     else:
         assert out == ""
+
+
+def test_a_disk_that_is_full_before_a_run_has_begun_is_a_run_that_stopped_early(
+    as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.print_error(DiskFull("no room", hint="make some"))
+    out = capsys.readouterr().out
+    if as_json:
+        told = json.loads(out)
+        assert (told["stopped"], told["jobs"]["total"], told["credits"]["net"]) == ("disk-full", 0, 0)
+        assert told["error"]["code"] == "disk_full"
 
 
 def test_all_faults_of_a_manifest_are_told(as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,12 +12,12 @@ from unit.runner.test_floor import RUN, Straight
 
 from batchsync.ledger.ledger import Ledger
 from batchsync.model.renders import stalled_after
-from batchsync.model.states import State
+from batchsync.model.states import Event, State
 from batchsync.runner.floor import Floor
-from batchsync.runner.follow import Looks
+from batchsync.runner.follow import MISSING_SECONDS, Looks
 from batchsync.runner.options import RunOptions
 from batchsync.runner.schedule import LONGEST_GAP_SECONDS, LONGEST_STALLED_GAP_SECONDS
-from batchsync.vendor.port import Project
+from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
 
 class Rendering:
@@ -50,6 +50,13 @@ def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
         yield opened
 
 
+class Unknowing:
+    """A vendor that knows no project at all."""
+
+    async def project(self, project_id: str) -> Project:
+        raise VendorTrouble(Trouble(Next.GONE, "not_found", "no such project", status=404))
+
+
 async def look(looks: Looks, ledger: Ledger) -> None:
     (job,) = ledger.write(lambda w: w.claim(RUN, State.RENDERING, 1, 60.0), RUN)
     await looks.work(job)
@@ -78,6 +85,30 @@ async def test_a_stalled_render_is_told_of_once_followed_slowly_and_never_sent_a
     (stalled,) = ledger.read(lambda v: v.stalled())
     assert (stalled.id, stalled.stalled) == ("job-000", True)
     assert ledger.read(lambda v: v.jobs())[0].stalled
+
+
+async def missing_for_good(ledger: Ledger, path: Path, clock: Hands) -> float:
+    """Look at a project that isn't there until the job is given up; how long that took, in seconds."""
+    floor = Floor(Straight(ledger, RUN), Unknowing(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
+    looks, since = Looks(floor), clock.at
+    while columns(path, 1, "state")[0] == "rendering":
+        clock.at = max(clock.at, columns(path, 1, "not_before")[0])
+        await look(looks, ledger)
+    return clock.at - since
+
+
+async def test_a_project_that_is_missing_is_paid_for_again_only_when_it_is_missing_twice(
+    ledger: Ledger, path: Path, clock: Hands
+) -> None:
+    lasted = await missing_for_good(ledger, path, clock)
+    assert MISSING_SECONDS <= lasted < 3 * MISSING_SECONDS
+    assert columns(path, 1, "state, error_code, net") == ("failed", "deleted", ESTIMATE)
+    assert ledger.write(lambda w: w.retried(1)) is Event.RETRY_FOLLOW  # once more, for nothing
+
+    await missing_for_good(ledger, path, clock)
+    assert columns(path, 1, "state, error_code, submissions") == ("failed", "deleted", 1)
+    assert ledger.write(lambda w: w.retried(1)) is Event.RETRY_RENDER
+    assert ledger.read(lambda v: list(v.check())) == []
 
 
 def test_a_long_clip_may_take_longer() -> None:

@@ -76,6 +76,7 @@ OPTIONS: dict[str, st.SearchStrategy[Any]] = {
     "to": st.sampled_from(["path", "origin"]),
     "seconds": st.floats(0, 1000),
     "refund": st.floats(0, 1),
+    "late": st.floats(0, 1000),
     "looks": st.integers(1, 99),
 }
 OFTEN = {
