@@ -44,7 +44,7 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """How a project will end: `complete`, `error` or `canceled`, after how many seconds; what is given back, and how late."""
+    """How a project will end: `complete`, `error` or `canceled`, and when; what is given back, and how late."""
 
     queue_seconds: float
     render_seconds: float

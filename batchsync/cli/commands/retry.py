@@ -52,10 +52,7 @@ def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
         except IllegalTransition as error:
             raise SettingError(error.message, hint=HINT) from None  # another process was at it in this very moment
     for job, event in zip(found, events, strict=True):
-        follows = event is Event.RETRY_FOLLOW
-        say(
-            f"{clean(job.id)} will be "
-            + ("followed: it costs nothing new" if follows else "submitted and paid again")
-        )
+        how = "followed: it costs nothing new" if event is Event.RETRY_FOLLOW else "submitted and paid again"
+        say(f"{clean(job.id)} will be {how}")
     say(f"{counted(len(found), 'job')} put back. Go on with `batchsync resume` or `batchsync run MANIFEST`.")
     return 0
