@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 from program import Program
 
@@ -114,3 +116,19 @@ def test_a_job_that_is_not_held_can_not_be_resolved(program: Program, sandbox: S
     assert program("resolve", "job-000", "--suggest", *api(program)).code == 2
     assert program("resolve", "--not-created").code == 2
     assert "No job is held" in program("resolve", "--suggest", *api(program)).out
+
+
+def test_balances_are_recorded_at_both_ends_of_a_run_and_around_a_lost_answer(
+    program: Program, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("submit:cut_after:times=1")
+    program.api_url = sandbox.api_url
+    program("run", program.manifest(2))
+    program("resume", "--max-duration", "1s")
+    with closing(sqlite3.connect(program.folder / "batchsync.db")) as ledger:
+        found = ledger.execute("SELECT run_id, moment, credits, quiet FROM balances ORDER BY id").fetchall()
+    moments = [moment for _, moment, _, _ in found]
+    assert moments[:2] == ["start", "doubt"]
+    assert "end" in moments
+    quiet = [credits for _, moment, credits, quiet in found if quiet and moment in ("start", "end")]
+    assert quiet[0] - quiet[-1] == spent(sandbox)
