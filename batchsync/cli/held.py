@@ -21,20 +21,15 @@ def held_lines(jobs: Sequence[JobView], most: int | None = MOST) -> list[str]:
         for job in jobs[:most]
     ]
     lines = [
-        f"Held: {counted(len(jobs), 'job')} may or may not exist at the vendor; none is sent again on its own.",
-        f"Look in {LIBRARY} for videos of these names, made at these times:",
-        *(
-            f"  {line}"
-            for line in table(["job", "name at the vendor", "sent", "credits it may have taken", "why"], rows).split(
-                "\n"
-            )
-        ),
+        f"Held: {counted(len(jobs), 'job')} may or may not exist at the vendor; never sent again by itself.",
+        f"Look in {LIBRARY} for these names, made at these times:",
+        *(f"  {line}" for line in table(["job", "name at the vendor", "sent", "credits", "why"], rows).split("\n")),
     ]
     if len(jobs) > len(rows):
         lines.append(f"  … and {number(len(jobs) - len(rows))} more: `batchsync jobs --state held`")
     return [
         *lines,
-        "  There:           batchsync resolve JOB --project ID    (the id is in the video's address)",
-        "  Not there:       batchsync resolve JOB --not-created",
-        "  Hard to tell:    batchsync resolve --suggest           (compares the balance with all known charges)",
+        "  There:         batchsync resolve JOB --project ID",
+        "  Not there:     batchsync resolve JOB --not-created",
+        "  Hard to tell:  batchsync resolve --suggest    (weighs the account's balance)",
     ]

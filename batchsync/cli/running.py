@@ -123,11 +123,8 @@ def _what_next(snapshot: Snapshot, held: list[JobView], err: bool) -> None:
     for line in held_lines(held, most=3):
         say(f"  {line}", err=err)
     if counts[Shown.FAILED] or counts[Shown.CANCELED]:
-        say(
-            "  Failed or canceled: `batchsync show JOB` tells why. `batchsync retry JOB` puts one back: where its "
-            "project may live it is followed, and else it is rendered and paid anew.",
-            err=err,
-        )
+        say("  Failed or canceled: `batchsync show JOB` tells why; `batchsync retry JOB` follows", err=err)
+        say("  a project that may live, and else renders and pays anew.", err=err)
 
 
 def ask_first(lines: Sequence[str]) -> bool:
