@@ -27,6 +27,7 @@ from batchsync.runner.download import Downloads
 from batchsync.runner.floor import LEASE_SECONDS, Floor, seqs
 from batchsync.runner.follow import Looks
 from batchsync.runner.options import RunOptions, Stopped
+from batchsync.runner.signals import received
 from batchsync.runner.snapshot import Snapshot, Watcher
 from batchsync.runner.stage import Stage
 from batchsync.runner.submit import MOST_LOST, Submissions
@@ -43,7 +44,6 @@ GOODBYE_SECONDS = 5.0
 HURRIED_GOODBYE_SECONDS = 1.0
 DOUBT_LOOK_SECONDS = 15.0
 LAST_RESORT_SECONDS = 9.5
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 NO_GOODBYE = frozenset({Stopped.UNREACHABLE, Stopped.UNAUTHORIZED, Stopped.DISK_FULL})
 
 
@@ -284,12 +284,8 @@ class Run:
 
     async def _listen(self) -> None:
         """First signal: stop well. Second: at once, as the ledger bears it."""
-        # One that is ignored from the start stays so: that is what nohup is for.
-        wanted = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-        if not wanted:
-            return
-        with anyio.open_signal_receiver(*wanted) as received:
-            async for number in received:
+        with received() as signals:
+            async for number in signals:
                 if self._stopped is not None:
                     os._exit(3)
                 self._stopped = Stopped.SIGNAL
