@@ -13,7 +13,7 @@ from batchsync.cli.output import clean, number, say
 from batchsync.errors import SettingError
 from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import Ledger
-from batchsync.model.evidence import SETTLING_SECONDS, Doubt, Finding, Reading, Span, Weighed, weigh
+from batchsync.model.evidence import Doubt, Finding, Reading, Span, Weighed, weigh
 from batchsync.vendor.port import Account, VendorTrouble
 
 
@@ -31,19 +31,17 @@ def weigh_held(ledger: Ledger, connection: Connection, job: str | None) -> list[
     _wait_for(held)
     now = _now(ledger, connection)
 
-    def look(views: Any) -> list[Weighed]:
-        return weigh(doubts, views.readings(), now, views.known_credits)
-
+    found = ledger.read(lambda v: weigh(v.evidence(now)))
     wanted_ids = {doubt.submission_id for doubt in held}
-    return [weighed for weighed in ledger.read(look) if weighed.doubt.submission_id in wanted_ids]
+    return [weighed for weighed in found if weighed.doubt.submission_id in wanted_ids]
 
 
 def _wait_for(held: list[Doubt]) -> None:
     """Give the vendor the time that it may still need for the last of them."""
-    wait = max(doubt.started_at for doubt in held) + SETTLING_SECONDS - time.time()
-    if wait > 0:
+    wait = max(doubt.started_at + doubt.settling for doubt in held) - time.time()
+    if 0 < wait <= max(doubt.settling for doubt in held):
         say(f"The vendor may still be at work on the last one: asking in {wait:.0f} s.", err=True)
-        time.sleep(min(wait, SETTLING_SECONDS))
+        time.sleep(wait)
 
 
 def _now(ledger: Ledger, connection: Connection) -> Reading:

@@ -20,7 +20,8 @@ _MONEY = [kind.value for kind in MONEY_KINDS]
 # A person, or an option that a person gave, let the job be sent again although a project of it may live.
 _BY_A_PERSON = frozenset({Event.RESOLVED_ABSENT, Event.ABANDONED})
 _BIRTHS = frozenset({Event.SUBMIT_ACCEPTED, Event.RESOLVED_FOUND, Event.RETRY_FOLLOW})
-_DEATHS = frozenset({Event.RENDER_FAILED, Event.VENDOR_CANCELED, Event.CLAIM_REFUTED})
+# A new render is refused while a project may live: by `retry_render` the vendor had called it dead.
+_DEATHS = frozenset({Event.RENDER_FAILED, Event.VENDOR_CANCELED, Event.CLAIM_REFUTED, Event.RETRY_RENDER})
 
 
 @dataclass(frozen=True, slots=True)

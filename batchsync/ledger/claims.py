@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from sqlalchemy import Select, and_, func, insert, or_, select, update
+from sqlalchemy import Select, and_, case, func, insert, or_, select, update
 
 from batchsync.ledger.engine import locked_rows
 from batchsync.ledger.moves import FREE, Moves, chunks
@@ -18,6 +18,7 @@ from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
 
 # An upload is used for a submission only while it is sure to be there when the vendor starts to render.
 ASSET_MARGIN_SECONDS = 3600.0
+LONGEST_WAIT_SECONDS = 3600.0  # four times as long as any vendor's wish is granted
 # What is asked for at most, under a cap, of a video whose frame rate isn't known: as fast as usual videos get.
 GUARD_FPS = 60.0
 
@@ -159,8 +160,10 @@ class Claims(Moves):
         entry of the jobs of manifest `cap_manifest` (all jobs, if None); `exposure` is what is known of that sum.
         """
         self._expire_assets(run_id, limit)
+        doubted = 0
         if cap is not None:
             exposure = self.exposure(cap_manifest, exposure)
+            doubted = self._doubted(cap_manifest)
         # Only jobs that this run follows too: others would take its places and never give them back.
         at_vendor = self.connection.execute(
             select(func.count())
@@ -173,7 +176,7 @@ class Claims(Moves):
         ready = self._due(run_id, State.UPLOADED, max(0, min(limit, room))).where(there)
         rows = self.connection.execute(ready).all()
         intents: list[Intent] = []
-        spent = exposure.total
+        spent = exposure.total + doubted
         jobs = [ClaimedJob(**row._mapping) for row in rows]
         for job in jobs:
             left = None if cap is None else cap - spent
@@ -271,6 +274,22 @@ class Claims(Moves):
         amount, last = self.connection.execute(entries).one()
         return Exposure(known.total + int(amount), int(last or known.last_entry), members)
 
+    def _doubted(self, manifest_id: int | None) -> int:
+        """What submissions of unknown outcome may have cost, beside the one that its held job has reserved."""
+        lost = func.count() - case((Job.state == State.HELD.value, 1), else_=0)
+        query = (
+            select((Job.worst * lost).label("credits"))
+            .select_from(Submission)
+            .join(Job, Job.seq == Submission.job_seq)
+        )
+        if manifest_id is not None:
+            mine = select(ManifestEntry.job_seq).where(
+                ManifestEntry.manifest_id == manifest_id, ManifestEntry.job_seq == Job.seq
+            )
+            query = query.where(mine.exists())
+        each = query.where(Submission.outcome == "unknown").group_by(Job.seq, Job.worst, Job.state).subquery()
+        return int(self.connection.execute(select(func.coalesce(func.sum(each.c.credits), 0))).scalar_one())
+
     def _lease(self, seqs: Sequence[int], run_id: str, lease: float) -> None:
         if seqs:
             self.connection.execute(
@@ -308,6 +327,7 @@ class Claims(Moves):
         `is_dead(host, pid, born)` says True (surely dead), False (surely alive) or None (can't tell from here);
         a lease of the last kind falls when it has run out.
         """
+        self._forget_far_waits()
         leases = self.connection.execute(
             select(Job.lease_owner, func.max(Job.lease_until).label("until"), Run.host, Run.pid, Run.pid_born)
             .join(Run, Run.id == Job.lease_owner)
@@ -324,6 +344,12 @@ class Claims(Moves):
             if dead or (dead is None and lease.until < self.now):
                 held += self.release(lease.lease_owner)
         return held
+
+    def _forget_far_waits(self) -> None:
+        """Nothing waits for so long: a clock that was set back would leave jobs idle until it has caught up."""
+        far = Job.not_before > self.now + LONGEST_WAIT_SECONDS
+        waiting = Job.state.in_([state.value for state in UNFINISHED])
+        self.connection.execute(update(table(Job)).where(waiting, far).values(not_before=self.now))
 
     def _lose_orphan(self, seq: int) -> None:
         message = "the process that sent it ended before the answer was recorded"

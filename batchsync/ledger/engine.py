@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 
 from batchsync.errors import DiskFull, LedgerBusy, LedgerError
 
-BUSY_TIMEOUT_MS = 30_000
+PATIENCE_SECONDS = 30.0  # how long another program's lock is waited for
+BUSY_TIMEOUT_MS = 250  # of that in one call, in which no signal is heard
 
 
 def ledger_url(location: str) -> URL:
@@ -51,16 +53,23 @@ def create_private(path: Path) -> None:
 
 
 def copy_sqlite(source: Path, target: Path) -> None:
-    """Copy a SQLite database as of one moment, even while it is in use; `target` appears whole or not at all."""
-    part = target.with_name(f"{target.name}.part")
-    create_private(part)
-    wait = BUSY_TIMEOUT_MS / 1000
+    """Copy a SQLite database as of one moment, even while it is in use; `target` appears whole or not at all.
+
+    For its owner only. Raises FileExistsError if something stands there, OSError if nothing can be written there.
+    """
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    os.close(handle)
+    part, wait = Path(name), PATIENCE_SECONDS
     try:
         with closing(sqlite3.connect(source, timeout=wait)) as old, closing(sqlite3.connect(part)) as new:
             old.backup(new)
         try:
             os.link(part, target)  # unlike a rename, never over what stands there
-        except PermissionError:  # a file system without hard links, such as a memory stick's
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without hard links, such as a memory stick's
+            if os.path.lexists(target):
+                raise FileExistsError(target) from None
             part.rename(target)
     finally:
         part.unlink(missing_ok=True)

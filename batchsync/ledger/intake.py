@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, insert, literal, select, update
+from sqlalchemy import and_, delete, func, insert, literal, select, update
 
+from batchsync.errors import OutputError
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.moves import Moves, chunks
 from batchsync.ledger.tables import (
@@ -211,8 +212,12 @@ class Intake(Moves):
         if manifest_id is None:
             wanted = wanted.order_by(Job.seq)
         else:
+            # What was paid for is followed to its end, also where its entry was changed or taken out meanwhile.
+            paid = Job.state.in_([State.SUBMITTING.value, State.RENDERING.value, State.RENDERED.value])
             here = and_(
-                ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current
+                ManifestEntry.job_seq == Job.seq,
+                ManifestEntry.manifest_id == manifest_id,
+                ManifestEntry.current | paid,
             )
             wanted = wanted.join(ManifestEntry, here).order_by(ManifestEntry.position)
         taken = self.connection.execute(insert(RunJob).from_select(["run_id", "job_seq"], wanted.limit(limit)))
@@ -222,8 +227,14 @@ class Intake(Moves):
         return taken.rowcount
 
     def redirect(self, run_id: str, output_dir: str) -> None:
-        """Send the outputs of the run's jobs elsewhere."""
+        """Send the outputs of the run's jobs elsewhere. Raises OutputError where two of them would share a name."""
         mine = select(RunJob.job_seq).where(RunJob.run_id == run_id)
+        twice = select(Job.output).where(Job.seq.in_(mine)).group_by(Job.output).having(func.count() > 1).limit(1)
+        if (output := self.connection.execute(twice).scalar()) is not None:
+            raise OutputError(
+                f"with --output-dir {output_dir} more than one job would be saved as {output}",
+                hint="leave --output-dir out, and each goes where its run wanted it",
+            )
         self.connection.execute(update(Job).where(Job.seq.in_(mine)).values(output_dir=output_dir))
 
     def end_run(self, stopped: str | None) -> None:

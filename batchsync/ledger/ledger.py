@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 import anyio
 from anyio import to_thread
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from batchsync.clock import Clock, SystemClock
@@ -20,7 +21,14 @@ from batchsync.errors import LedgerBusy, LedgerMissing
 from batchsync.ledger import schema
 from batchsync.ledger.claims import Claims
 from batchsync.ledger.decisions import Decisions
-from batchsync.ledger.engine import create_private, database_errors, ledger_url, make_engine, sqlite_path
+from batchsync.ledger.engine import (
+    PATIENCE_SECONDS,
+    create_private,
+    database_errors,
+    ledger_url,
+    make_engine,
+    sqlite_path,
+)
 from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
 from batchsync.ledger.submissions import Answers
@@ -71,8 +79,26 @@ class Ledger:
 
     def write(self, work: Callable[[Writes], T], run_id: str | None = None) -> T:
         """Run `work` in one transaction that is on the disk when this returns."""
-        with database_errors(self.url), self._writer.begin() as connection:
+        with self._begin(self._writer) as connection:
             return work(Writes(connection, self.clock.now(), run_id))
+
+    @contextmanager
+    def _begin(self, engine: Engine) -> Iterator[Connection]:
+        """A transaction. A lock of somebody else's is waited for in short steps, so that signals are heard."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        with ExitStack() as stack:
+            while True:
+                try:
+                    with database_errors(self.url):
+                        connection = stack.enter_context(engine.begin())
+                    break
+                except LedgerBusy:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.05)
+            with database_errors(self.url):
+                yield connection
+                stack.close()
 
     def write_all(self, works: Sequence[Callable[[Writes], Any]], run_id: str | None) -> list[Any]:
         """Run many writes in one transaction. One that fails is undone alone, and its exception is its result."""
@@ -86,12 +112,12 @@ class Ledger:
             except Exception as error:
                 return error
 
-        with database_errors(self.url), self._writer.begin() as connection:
+        with self._begin(self._writer) as connection:
             return [one(connection, work) for work in works]
 
     def read(self, work: Callable[[Views], T]) -> T:
         """Run `work` on one snapshot."""
-        with database_errors(self.url), self._reader.begin() as connection:
+        with self._begin(self._reader) as connection:
             return work(Views(connection, self.clock.now()))
 
     def backup(self, target: Path) -> None:

@@ -38,6 +38,7 @@ _JOB = (
         Job.net,
         Job.project_id,
         Job.vendor_status,
+        Job.error_code,
         Job.lease_owner,
         Job.tries,
         Job.strikes,

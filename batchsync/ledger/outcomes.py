@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, update
 
+from batchsync.errors import LeaseLost
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.evidence import Standing, standing
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
@@ -106,8 +107,11 @@ class Outcomes(Moves):
         """The links to the output are not known here, or have expired: only a fresh look gives new ones."""
         self._move(Event.LOOK_AGAIN, seq, {**FREE}, owner=owner)
 
-    def output_started(self, seq: int, ordinal: int, project_id: str, path: str, validator: str | None) -> None:
+    def output_started(
+        self, seq: int, owner: str, ordinal: int, project_id: str, path: str, validator: str | None
+    ) -> None:
         """Bytes of an output are about to arrive; `validator` is what a later download may go on with."""
+        self._require_lease(seq, owner)
         row = {
             "job_seq": seq,
             "ordinal": ordinal,
@@ -120,9 +124,16 @@ class Outcomes(Moves):
         }
         upsert(self.connection, Output, [row], ["job_seq", "ordinal"])
 
-    def output_whole(self, seq: int, ordinal: int, size: int, digest: str) -> None:
+    def output_whole(self, seq: int, owner: str, ordinal: int, size: int, digest: str) -> None:
         """All bytes of an output are on the disk under their temporary name, and may be renamed."""
+        self._require_lease(seq, owner)
         self.connection.execute(_OUTPUT, {"at_seq": seq, "at_ordinal": ordinal, "size": size, "digest": digest})
+
+    def _require_lease(self, seq: int, owner: str) -> None:
+        """Raise LeaseLost if another process works on the job by now: the temporary file is that one's, then."""
+        job = self._job(seq)
+        if job.lease_owner != owner:
+            raise LeaseLost(f"job {job.id} has been taken over by another process")
 
     def output_saved(self, seq: int, owner: str, paths: Sequence[str]) -> None:
         """Every output of the job is whole and under its final name."""

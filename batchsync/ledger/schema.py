@@ -84,6 +84,8 @@ def backup(engine: Engine, target: Path) -> None:
     path = sqlite_path(engine.url)
     if path is None:
         raise LedgerError("only a ledger in a file can be copied", hint="use the backup tool of your database server")
+    if not target.parent.is_dir():
+        raise LedgerError(f"the folder of the copy doesn't exist: {target.parent}", hint="create it first")
     if target.exists():
         raise LedgerError(f"{target} exists already", hint="choose another name; nothing was changed")
     try:
@@ -91,6 +93,8 @@ def backup(engine: Engine, target: Path) -> None:
             copy_sqlite(path, target)
     except FileExistsError:
         raise LedgerError(f"{target} exists already", hint="choose another name; nothing was changed") from None
+    except OSError as error:
+        raise LedgerError(f"the copy can't be written: {target}: {error.strerror}") from None
 
 
 def _known_revisions() -> set[str]:

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select, update
 
 from batchsync.errors import IllegalTransition
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
-from batchsync.ledger.tables import Job, Submission, table
+from batchsync.ledger.tables import Job, JobEvent, Submission, table
 from batchsync.model.credits import EntryKind
 from batchsync.model.states import Event, State
 
@@ -40,7 +40,7 @@ class Answers(Moves):
         known = self.connection.execute(MADE_BY, {"at_project": project_id}).one_or_none()
         if known is not None and known.id == submission_id:
             return Accepted.FOLLOWED  # a person was faster to say so
-        awaited = self._awaited(seq, submission_id)
+        awaited = self._awaited(seq, submission_id) or self._may_still_have(seq, submission_id)
         if known is not None:
             message = f"the vendor answered with project {project_id}, which is that of job {known.job} already"
             if awaited and self._job(seq).state == State.SUBMITTING.value:
@@ -53,7 +53,13 @@ class Answers(Moves):
         self._move(
             Event.SUBMIT_ACCEPTED,
             seq,
-            {**PROGRESS, "project_id": project_id, "vendor_status": None, "not_before": look_at},
+            {
+                **PROGRESS,
+                "project_id": project_id,
+                "vendor_status": None,
+                "not_before": look_at,
+                "finished_at": None,
+            },
             stated=credits,
             submission_id=submission_id,
             detail={"submission": submission_id, "project": project_id, "credits": credits},
@@ -70,6 +76,22 @@ class Answers(Moves):
             raise IllegalTransition(f"submission {submission_id} of job number {seq} has had its answer")
         newest = self.connection.execute(NEWEST, {"at_seq": seq}).scalar_one()
         return bool(newest == submission_id) and self._job(seq).state in (State.SUBMITTING.value, State.HELD.value)
+
+    def _may_still_have(self, seq: int, submission_id: int) -> bool:
+        """Whether a project of the newest submission is the job's own, though it was taken for not created.
+
+        It isn't where the job asks for something else by now, or has failed for another reason.
+        """
+        job = self._job(seq)
+        newest = self.connection.execute(NEWEST, {"at_seq": seq}).scalar_one()
+        given_up = job.state == State.FAILED.value and job.error_code == "abandoned" and job.project_id is None
+        if newest != submission_id or not (given_up or job.state in (State.PLANNED.value, State.UPLOADED.value)):
+            return False
+        started = select(Submission.started_at).where(Submission.id == submission_id).scalar_subquery()
+        changed = select(JobEvent.id).where(
+            JobEvent.job_seq == seq, JobEvent.event == Event.CHANGED.value, JobEvent.at >= started
+        )
+        return self.connection.execute(changed.limit(1)).first() is None
 
     def _require_awaited(self, seq: int, submission_id: int) -> None:
         if not self._awaited(seq, submission_id):

@@ -157,7 +157,7 @@ class Submission(Base):
     name: Mapped[str]
     started_at: Mapped[float]
     settled_at: Mapped[float | None]
-    outcome: Mapped[str | None] = mapped_column(String(16))
+    outcome: Mapped[str | None] = mapped_column(String(16), index=True)
     code: Mapped[str | None]
     message: Mapped[str | None]
     http_status: Mapped[int | None]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import and_, func, select
 
 from batchsync.errors import UnknownManifest
 from batchsync.ledger.check import Broken, check
-from batchsync.ledger.evidence import Standing, doubts, known_credits, readings, standing
+from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, readings, standing
 from batchsync.ledger.known import LedgerJobs
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.rows import Rows, scoped
@@ -31,7 +32,7 @@ from batchsync.ledger.tables import (
 )
 from batchsync.ledger.usage import EntrySum, UsageJob, usage_entries, usage_jobs
 from batchsync.model.credits import Totals, totals
-from batchsync.model.evidence import Doubt, Reading
+from batchsync.model.evidence import Doubt, Evidence, Reading
 from batchsync.model.job import MediaFacts
 from batchsync.model.states import UNFINISHED, Shown, State, shown
 
@@ -122,6 +123,12 @@ class Views(Rows):
             is not None
         )
 
+    def cheapest_waiting(self, run_id: str) -> int | None:
+        """The least that the vendor takes for one of the run's jobs that wait for their submission, in credits."""
+        mine = and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq)
+        query = select(func.min(Job.estimate)).join(RunJob, mine).where(Job.state == State.UPLOADED.value)
+        return self.connection.execute(query).scalar()
+
     def upload(self, scope: str, digest: str, kind: str, until: float) -> tuple[str, float] | None:
         """The vendor's path of a file that stays there beyond `until`, and when it goes."""
         row = self.connection.execute(
@@ -132,6 +139,10 @@ class Views(Rows):
         ).first()
         return None if row is None else (row.vendor_path, row.expires_at)
 
+    def holds_lease(self, seq: int, owner: str) -> bool:
+        """Whether `owner` is the run that works on a job."""
+        return self.connection.execute(select(Job.lease_owner).where(Job.seq == seq)).scalar() == owner
+
     def output(self, seq: int, ordinal: int) -> SavedOutput | None:
         """The row of an output, if any of its bytes were ever asked for."""
         row = self.connection.execute(
@@ -141,11 +152,12 @@ class Views(Rows):
         ).first()
         return None if row is None else SavedOutput(**row._mapping)
 
-    def owned(self, paths: Iterable[str]) -> set[str]:
-        """Which of these absolute paths this ledger wrote, or was about to write."""
-        found: set[str] = set()
+    def owners(self, paths: Iterable[str]) -> dict[str, str]:
+        """The jobs (ids) that wrote those of these absolute paths that this ledger wrote, or was about to write."""
+        found: dict[str, str] = {}
         for batch in chunks(paths):
-            found.update(self.connection.execute(select(Output.path).where(Output.path.in_(batch))).scalars())
+            query = select(Output.path, Job.id).join(Job, Job.seq == Output.job_seq).where(Output.path.in_(batch))
+            found.update((row.path, row.id) for row in self.connection.execute(query))
         return found
 
     # --- counts and sums ---
@@ -198,10 +210,17 @@ class Views(Rows):
             found.append(TroubleView(group.state, code, group.n, job.id, message))
         return found
 
-    def account_id(self) -> str | None:
-        """The account that the newest balance was read from."""
-        query = select(Balance.account_id).where(Balance.account_id.is_not(None)).order_by(Balance.id.desc()).limit(1)
-        return self.connection.execute(query).scalar()
+    def accounts_in(self, run_id: str, states: Collection[State]) -> set[str]:
+        """The accounts that those of the run's jobs were submitted with that are in one of `states`."""
+        query = (
+            select(Balance.account_id)
+            .distinct()
+            .join(Submission, Submission.run_id == Balance.run_id)
+            .join(Job, and_(Job.seq == Submission.job_seq, Job.submissions == Submission.number))
+            .join(RunJob, and_(RunJob.job_seq == Job.seq, RunJob.run_id == run_id))
+            .where(Job.state.in_([state.value for state in states]), Balance.account_id.is_not(None))
+        )
+        return {account for account in self.connection.execute(query).scalars() if account is not None}
 
     def check(self) -> Iterator[Broken]:
         """Everything that should hold in a ledger and doesn't in this one."""
@@ -229,16 +248,17 @@ class Views(Rows):
         return standing(self.connection)
 
     def readings(self) -> list[Reading]:
-        """The balances that were recorded and can be compared, in order of time."""
+        """The balances that were recorded and can be compared, in their order."""
         return readings(self.connection)
 
     def doubts(self) -> list[Doubt]:
-        """The submissions whose outcome nobody knows, in order of time."""
+        """The submissions whose outcome nobody knows, in their order."""
         return doubts(self.connection)
 
-    def known_credits(self, after: int, upto: int) -> int:
-        """The credits of the entries after number `after`, up to `upto`, without reserves."""
-        return known_credits(self.connection, after, upto)
+    def evidence(self, now: Reading) -> Evidence:
+        """All that there is to judge held jobs by, with the balance that was read just now."""
+        connection, line = self.connection, [*readings(self.connection), now]
+        return Evidence(doubts(connection), line, partial(known_credits, connection), loose(connection))
 
     def last_run(self) -> dict[str, Any] | None:
         """The newest run, as its row."""

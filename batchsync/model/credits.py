@@ -131,11 +131,13 @@ def move(effect: Effect, stake: Stake, stated: int | None = None) -> Movement:
         refunded = effect is Effect.REFUND and stated < project
         entries.append((EntryKind.REFUND if refunded else EntryKind.SETTLE, stated - project))
         project = stated
-    if effect in (Effect.CHARGE, Effect.ADJUST):
+    if effect is Effect.CHARGE:
+        kept = max(0, stake.worst - project)
+    elif effect is Effect.ADJUST:
         kept = min(reserved, max(0, stake.worst - project))
     elif effect in (Effect.RELEASE, Effect.SETTLE, Effect.REFUND):
         kept = 0
     else:
         kept = reserved
-    entries.append((EntryKind.RELEASE, kept - reserved))
+    entries.append((EntryKind.RELEASE if kept < reserved else EntryKind.RESERVE, kept - reserved))
     return Movement(tuple((kind, amount) for kind, amount in entries if amount), kept, project)

@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from batchsync.model.credits import ESTIMATE_FPS, clip_seconds, frames_cost
 from batchsync.model.job import Mode
 
-# A vendor whose answer was lost may still be at work on the request: only after this long is silence a no.
-SETTLING_SECONDS = 10.0
 USUAL_FPS = (24000 / 1001, 24.0, 25.0, 30000 / 1001, 30.0, 48.0, 50.0, 60000 / 1001, 60.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """A submission whose outcome nobody knows; `costs` are the credits that it may have cost, if it was created."""
+    """A submission whose outcome nobody knows; `costs` are the credits that it may have cost, if it was created.
+
+    `entry` is the number of its reserve among the credit entries: the order of things, whatever the clock said.
+    `settling` is how long after its start (seconds) the vendor may still be at work on it.
+    """
 
     submission_id: int
     job_id: str
     token: str
     held: bool
     started_at: float
+    entry: int
+    settling: float
     costs: frozenset[int]
 
 
@@ -30,7 +34,7 @@ class Doubt:
 class Reading:
     """What the account held at a moment, and the newest credit entry that the ledger had then.
 
-    `quiet`: nothing of the ledger was in flight, so that no project could settle without the ledger knowing.
+    `quiet`: nothing that the ledger follows was in flight.
     """
 
     at: float
@@ -85,37 +89,53 @@ def costs_of(start: float, end: float, mode: Mode, max_fps: float | None, source
     return frozenset(frames_cost(seconds, rate, mode) for rate in {*capped, float(ESTIMATE_FPS)})
 
 
-def weigh(
-    doubts: Sequence[Doubt], readings: Iterable[Reading], now: Reading, known: Callable[[int, int], int]
-) -> list[Weighed]:
-    """Judge every held one of `doubts` by the balances recorded, in order of time, and by the one read `now`.
+Known = Callable[[int, int], int | None]
 
-    `known(a, b)` is the credits that the ledger's entries after number `a`, up to `b`, sum up to.
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All that there is to judge by.
+
+    `readings` are in their order, the newest last. `known(a, b)` is what the ledger's entries after number `a`, up to
+    `b`, sum up to; None if one of them is for something that the vendor may have taken before `a`. `loose` are, for
+    each project that nobody follows any more, the credits by which it may have moved since without being noticed.
     """
-    line = [*readings, now]
-    return [_weigh(doubt, doubts, line, known) for doubt in doubts if doubt.held]
+
+    doubts: Sequence[Doubt]
+    readings: Sequence[Reading]
+    known: Known
+    loose: Sequence[frozenset[int]] = ()
 
 
-def _weigh(
-    doubt: Doubt, doubts: Sequence[Doubt], line: Sequence[Reading], known: Callable[[int, int], int]
-) -> Weighed:
-    first = next((r for r in reversed(line) if r.quiet and r.at <= doubt.started_at), None)
-    if first is None:
-        return Weighed(
-            doubt, Finding.OPEN, "no balance was recorded before it, at a moment when nothing was in flight"
-        )
-    last = next((r for r in line if r.quiet and r.at >= doubt.started_at + SETTLING_SECONDS), None)
-    if last is None:
-        return Weighed(doubt, Finding.OPEN, "other jobs are in flight: ask again when they have come to their end")
-    if any(r.account_id != first.account_id for r in line if first.at <= r.at <= last.at):
+def weigh(evidence: Evidence) -> list[Weighed]:
+    """Judge every held doubt by the balances."""
+    return [_weigh(doubt, evidence) for doubt in evidence.doubts if doubt.held]
+
+
+def _weigh(doubt: Doubt, evidence: Evidence) -> Weighed:
+    line = evidence.readings
+    before = [n for n, r in enumerate(line) if r.quiet and r.last_entry < doubt.entry]
+    if not before:
+        why = "no balance was recorded before it, at a moment when nothing was in flight"
+        return Weighed(doubt, Finding.OPEN, why)
+    settled = doubt.started_at + doubt.settling
+    after = [n for n, r in enumerate(line) if r.quiet and r.last_entry >= doubt.entry and r.at >= settled]
+    if not after:
+        why = "there is no balance after it at which nothing was in flight: ask again when all has come to its end"
+        return Weighed(doubt, Finding.OPEN, why)
+    first, last = line[before[-1]], line[after[0]]
+    if len({r.account_id for r in line[before[-1] : after[0] + 1]}) > 1:
         return Weighed(doubt, Finding.OPEN, "the balances since then are of more than one account")
-    span = Span(first, last, known(first.last_entry, last.last_entry))
-    return _judge(doubt, doubts, span)
+    known = evidence.known(first.last_entry, last.last_entry)
+    if known is None:
+        return Weighed(doubt, Finding.OPEN, "a project that may be older than the balance before it was found since")
+    return _judge(doubt, evidence, Span(first, last, known))
 
 
-def _judge(doubt: Doubt, doubts: Sequence[Doubt], span: Span) -> Weighed:
-    others = [d for d in doubts if d.submission_id != doubt.submission_id and d.started_at <= span.last.at]
-    reach = _reachable([_moves(other, span) for other in others])
+def _judge(doubt: Doubt, evidence: Evidence, span: Span) -> Weighed:
+    until = span.last.last_entry
+    others = [one for one in evidence.doubts if one.submission_id != doubt.submission_id and one.entry <= until]
+    reach = _reachable([*(_moves(other, span) for other in others), *evidence.loose])
     left = span.unexplained
     without = reach(left)
     with_it = any(reach(left - cost) for cost in doubt.costs)
@@ -132,10 +152,13 @@ def _judge(doubt: Doubt, doubts: Sequence[Doubt], span: Span) -> Weighed:
 
 def _moves(doubt: Doubt, span: Span) -> frozenset[int]:
     """By how many credits a doubt may have lowered the balance within the span; 0 if it was never created."""
-    if doubt.started_at >= span.first.at:
+    # What was taken before can within the span only have settled, or have been given back.
+    older = {a - b for a in doubt.costs for b in doubt.costs} | {-cost for cost in doubt.costs}
+    if doubt.entry > span.first.last_entry:
         return doubt.costs | {0}
-    # It was taken before: within the span it can only have settled, or have been given back.
-    return frozenset({0, *(a - b for a in doubt.costs for b in doubt.costs), *(-cost for cost in doubt.costs)})
+    if doubt.started_at + doubt.settling > span.first.at:
+        return doubt.costs | older | {0}
+    return frozenset(older | {0})
 
 
 def _reachable(choices: Sequence[frozenset[int]]) -> Callable[[int], bool]:

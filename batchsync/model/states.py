@@ -93,8 +93,10 @@ TRANSITIONS: dict[Event, Transition] = {
     Event.ASSETS_READY: _row(S.PLANNED, to=S.UPLOADED),
     Event.ASSETS_EXPIRED: _row(S.UPLOADED, to=S.PLANNED),
     Event.SUBMIT_STARTED: _row(S.UPLOADED, to=S.SUBMITTING, effect=Effect.RESERVE),
-    # A late answer to the same submission is proof enough to leave `held`.
-    Event.SUBMIT_ACCEPTED: _row(S.SUBMITTING, S.HELD, to=S.RENDERING, effect=Effect.CHARGE),
+    # A late answer to the newest submission is proof enough, whatever was believed of it meanwhile.
+    Event.SUBMIT_ACCEPTED: _row(
+        S.SUBMITTING, S.HELD, S.PLANNED, S.UPLOADED, S.FAILED, to=S.RENDERING, effect=Effect.CHARGE
+    ),
     Event.SUBMIT_DEFERRED: _row(S.SUBMITTING, S.HELD, to=S.UPLOADED, effect=Effect.RELEASE),
     Event.SUBMIT_REFUSED: _row(S.SUBMITTING, S.HELD, to=S.FAILED, effect=Effect.RELEASE),
     Event.SUBMIT_LOST: _row(S.SUBMITTING, to=S.HELD, effect=Effect.KEEP),

@@ -60,10 +60,8 @@ class Books:
     async def require_same_account(self, statement: Statement) -> None:
         """Raise SettingError if the key is another account's than the one that has this run's jobs in flight."""
         mine = statement.account.id
-        known = await self._ledger.read(lambda v: v.account_id())
-        if mine is None or known in (None, mine):
-            return
-        if await self._ledger.read(lambda v: v.any_in(self._run_id, IN_FLIGHT)):
+        theirs = await self._ledger.read(lambda v: v.accounts_in(self._run_id, IN_FLIGHT))
+        if mine is not None and theirs - {mine}:
             raise SettingError(
                 "this key is of another account than the one that has these jobs in flight: it can't see them",
                 hint="use the key that submitted them; nothing was sent that costs anything",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from anyio import to_thread
 
-from batchsync.errors import DiskFull, OutputError
+from batchsync.errors import DiskFull, LeaseLost, OutputError
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
@@ -60,12 +59,11 @@ class Downloads:
         """Save all files of one job."""
         floor = self.floor
         links = floor.links.pop(job.seq, None)
-        now = floor.clock.now()
-        if links is None or any(link.expires_at is not None and link.expires_at <= now for link in links):
+        if links is None or links.have_expired(floor.clock.now()):
             await floor.ledger.write(lambda w: w.look_again(job.seq, floor.run_id))
             return
         try:
-            paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links)]
+            paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links.files)]
         except VendorTrouble as failure:
             # Without their links the next try begins with a fresh look, which costs nothing.
             await floor.failed(job, _never_refused(failure.trouble), Lane.DOWNLOAD)
@@ -74,7 +72,7 @@ class Downloads:
             await self._give_up(job, error.code, error.message)
             return
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in saving.NO_ROOM:
                 raise DiskFull(
                     f"no room left for the outputs in {job.output_dir}",
                     hint="make room, then run the same command again; nothing is rendered twice",
@@ -97,10 +95,12 @@ class Downloads:
         if await to_thread.run_sync(_holds, final, known):
             await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             return str(final)
-        if not await to_thread.run_sync(_holds, place.part, known):
+        if await to_thread.run_sync(_holds, place.part, known):
+            size = await to_thread.run_sync(_size, place.part)
+        else:
             async with self.floor.transfers:
-                await self._fetch(place, link, known)
-        await to_thread.run_sync(saving.put_in_place, place.part, final)
+                size = await self._fetch(place, link, known)
+        await to_thread.run_sync(saving.put_in_place, place.part, final, size)
         return str(final)
 
     async def _target(self, job: ClaimedJob, ordinal: int) -> Path:
@@ -112,8 +112,8 @@ class Downloads:
                 return await to_thread.run_sync(saving.target, job.output_dir, name)
             number += 1
 
-    async def _fetch(self, place: Place, link: Download, known: SavedOutput | None) -> None:
-        """Have the whole file under its temporary name, and its digest in the ledger."""
+    async def _fetch(self, place: Place, link: Download, known: SavedOutput | None) -> int:
+        """Have the whole file under its temporary name, and its digest in the ledger; returns its size."""
         offset, validator = 0, None
         if known is not None and known.validator:
             validator = known.validator
@@ -125,7 +125,10 @@ class Downloads:
                 await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             raise
         self.floor.got_through(Lane.DOWNLOAD)
-        await self.floor.ledger.write(lambda w: w.output_whole(place.seq, place.ordinal, size, digest))
+        await self.floor.ledger.write(
+            lambda w: w.output_whole(place.seq, self.floor.run_id, place.ordinal, size, digest)
+        )
+        return size
 
     async def _read(self, place: Place, link: Download, offset: int, validator: str | None) -> tuple[int, str]:
         """Size and digest of the whole file. One whose end isn't marked is whole if another reading says the same."""
@@ -140,15 +143,19 @@ class Downloads:
         message = "the storage doesn't say how long the file is, and no two readings of it gave the same"
         raise VendorTrouble(Trouble(Next.GARBAGE, "no_length", message))
 
+    async def _begin_anew(self, place: Place, validator: str | None) -> None:
+        run = self.floor.run_id
+        if not await self.floor.ledger.read(lambda v: v.holds_lease(place.seq, run)):
+            raise LeaseLost(f"{place.final}: another process has taken it over, and what has arrived is that one's")
+        # Before the new validator is written down: it must never stand beside the bytes of another file.
+        await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
+        await self.floor.ledger.write(
+            lambda w: w.output_started(place.seq, run, place.ordinal, place.project_id, str(place.final), validator)
+        )
+
     async def _receive(self, place: Place, body: Body) -> tuple[int, str]:
         if not body.offset:
-            # Before the new validator is written down: it must never stand beside the bytes of another file.
-            await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
-            await self.floor.ledger.write(
-                lambda w: w.output_started(
-                    place.seq, place.ordinal, place.project_id, str(place.final), body.validator
-                )
-            )
+            await self._begin_anew(place, body.validator)
         part = await to_thread.run_sync(saving.Part, place.part, body.offset)
         held = bytearray()
         try:

@@ -24,11 +24,14 @@ from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
 log = logging.getLogger("batchsync.run")
 
 LEASE_SECONDS = 60.0
+LEAST_TRIES = 2  # before a job is given up for its age alone: a machine that slept has tried nothing meanwhile
 MOST_STRIKES = 5  # failures that are the job's own, in a row, before it is given up
 OUTAGE_STREAK = 3  # failures of the vendor's, of any request, in a row, before all requests wait
 LONGEST_PAUSE_SECONDS = 30.0  # between two tries to reach a vendor that is out of reach
 TOLD_PAUSES = 2  # pauses in a row after which people are told: a hiccup is nothing to read about
 TOLD_SECONDS = 5.0  # likewise, how long nothing of one kind gets through
+LEAST_DOWNLOAD_SECONDS = 120.0
+LINK_TRIAL_SECONDS = 60.0
 REFUSED_LOOKS = 3  # looks in a row that the vendor refused the key for, before a run can't go on
 
 T = TypeVar("T")
@@ -68,6 +71,19 @@ class Way:
     told: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Links to the files of a finished render, and when they were given (epoch seconds, as everything of a link)."""
+
+    files: tuple[Download, ...]
+    given_at: float
+
+    def have_expired(self, now: float) -> bool:
+        """Whether only fresh ones are worth a try. Just given, they are tried whatever the two clocks say."""
+        expired = any(link.expires_at is not None and link.expires_at <= now for link in self.files)
+        return expired and now - self.given_at > LINK_TRIAL_SECONDS
+
+
 class Floor:
     """Shared by the stages of one run. Everything here can be lost: what counts stands in the ledger."""
 
@@ -90,7 +106,7 @@ class Floor:
         self.broke = False
         self.over = False
         # Links to finished files: signed and short-lived, so never written down; a fresh look gives new ones.
-        self.links: dict[int, tuple[Download, ...]] = {}
+        self.links: dict[int, Links] = {}
         self.handed: deque[ClaimedJob] = deque()
         self.closed: Stopped | None = None
         self.stopped: Stopped | None = None
@@ -200,7 +216,7 @@ class Floor:
         since = job.failing_since
         if since is None or self.clock.now() - since <= self.options.patience:
             return False
-        if self.outage.streak >= OUTAGE_STREAK:
+        if self.outage.streak >= OUTAGE_STREAK or job.tries < LEAST_TRIES:
             return False  # how long that may last is watched for all jobs together
         if self.ways[lane].through < since:
             self.stop(Stopped.UNREACHABLE)
@@ -225,7 +241,9 @@ class Floor:
             self.out_of_credits()
         elif again:
             self._is_stuck(lane, trouble)
-        hopeless = trouble.next is Next.REFUSED or (strike and job.strikes + 1 >= MOST_STRIKES)
+        lasting = lane is not Lane.DOWNLOAD or now - (job.failing_since or now) >= self._least_age
+        struck = strike and lasting and job.strikes + 1 >= MOST_STRIKES
+        hopeless = trouble.next is Next.REFUSED or struck
         if hopeless or (again and self.is_alone(job, lane)):
             await self.ledger.write(lambda w: w.gave_up(job.seq, self.run_id, code, message))
             self.count_failure(job, code, message)
@@ -237,6 +255,11 @@ class Floor:
         await self.ledger.write(
             lambda w: w.attempt_failed(job.seq, self.run_id, code, message, not_before, strike=strike)
         )
+
+    @property
+    def _least_age(self) -> float:
+        """Seconds for which a file that is paid for is asked for at least, whatever the storage says to it."""
+        return min(LEAST_DOWNLOAD_SECONDS, self.options.patience)
 
     def count_failure(self, job: ClaimedJob, code: str, message: str) -> None:
         """Count a job that ended badly, against --max-failures."""

@@ -10,7 +10,7 @@ from batchsync.ledger.claims import ClaimedJob
 from batchsync.model.credits import clip_seconds
 from batchsync.model.renders import stalled_after
 from batchsync.model.states import State
-from batchsync.runner.floor import LEASE_SECONDS, REFUSED_LOOKS, Floor
+from batchsync.runner.floor import LEASE_SECONDS, LEAST_TRIES, REFUSED_LOOKS, Floor, Links
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import next_look
@@ -32,7 +32,7 @@ class Looks:
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
         self._told_stalled: set[int] = set()
-        self._refund_looks: dict[int, int] = {}
+        self._refund_looks: dict[str, int] = {}
 
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `rendering` to `rendered`, or to a bad end."""
@@ -72,7 +72,7 @@ class Looks:
             await floor.ledger.write(lambda w: w.vendor_canceled(seq, floor.run_id, credits, message))
             log.warning("job %s was canceled at the vendor", job.id)
         elif project.status == "complete" and project.downloads:
-            floor.links[seq] = project.downloads
+            floor.links[seq] = Links(project.downloads, floor.clock.now())
             await floor.ledger.write(lambda w: w.render_done(seq, floor.run_id, credits, project.fps))
             floor.handed.append(job)
         elif project.status == "complete":
@@ -82,8 +82,9 @@ class Looks:
 
     def _may_be_refunded(self, job: ClaimedJob) -> bool:
         """Whether to wait a little: credits may come back a moment after the project has ended."""
-        self._refund_looks[job.seq] = self._refund_looks.get(job.seq, 0) + 1
-        return self._refund_looks[job.seq] < REFUND_LOOKS
+        project = job.project_id or ""
+        self._refund_looks[project] = self._refund_looks.get(project, 0) + 1
+        return self._refund_looks[project] < REFUND_LOOKS
 
     async def _goes_on(self, job: ClaimedJob, project: Project) -> None:
         """It renders, however long: one that is stalled is told of once, followed slowly, and never sent again."""
@@ -105,7 +106,7 @@ class Looks:
         """Complete, but without a file: it may come a little later. Never a reason for another render."""
         floor, seq, now = self.floor, job.seq, self.floor.clock.now()
         message = "the vendor says complete, but gives no file"
-        if job.failing_since is not None and now - job.failing_since > floor.options.patience:
+        if job.tries >= LEAST_TRIES and now - (job.failing_since or now) > floor.options.patience:
             await floor.ledger.write(lambda w: w.gave_up(seq, floor.run_id, "no_output", message))
             floor.count_failure(job, "no_output", message)
             return

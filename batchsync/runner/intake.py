@@ -12,7 +12,7 @@ from batchsync.ledger.intake import Added
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.manifest.load import Manifest, load
 from batchsync.media.facts import gather
-from batchsync.model.job import JobSpec, MediaFacts
+from batchsync.model.job import JobSpec, MediaFacts, PlannedJob
 from batchsync.model.problem import Problem
 from batchsync.planning.plan import NothingKnown, Plan, plan
 
@@ -87,25 +87,30 @@ def local_paths(specs: tuple[JobSpec, ...]) -> list[str]:
 
 
 def in_the_way(planned: Plan, output_dir: str, ledger: Ledger | None) -> list[Problem]:
-    """Files that stand where an output would go and that this ledger did not write."""
+    """Files that stand where an output would go and that the same job did not write."""
     waiting = {
         str(Path(output_dir, job.output)): job
         for job in (*planned.new, *planned.changed)
         if os.path.lexists(Path(output_dir, job.output))
     }
     resolved = {path: str(Path(path).parent.resolve() / Path(path).name) for path in waiting}
-    ours = ledger.read(lambda v: v.owned(resolved.values())) if ledger and waiting else set()
+    owners = ledger.read(lambda v: v.owners(resolved.values())) if ledger and waiting else {}
     return [
-        Problem(
-            job.spec.place,
-            f"{path} exists already, and this ledger did not write it",
-            column="output",
-            value=job.output,
-            hint="move that file, or use another --output-dir or output",
-        )
+        _in_the_way(job, path, owners.get(resolved[path]))
         for path, job in waiting.items()
-        if resolved[path] not in ours
+        if owners.get(resolved[path]) != job.id
     ]
+
+
+def _in_the_way(job: PlannedJob, path: str, owner: str | None) -> Problem:
+    whose = "this ledger did not write it" if owner is None else f"it is a file of job {owner!r}"
+    return Problem(
+        job.spec.place,
+        f"{path} exists already, and {whose}",
+        column="output",
+        value=job.output,
+        hint="move that file, or use another --output-dir or output",
+    )
 
 
 def led_away(planned: Plan, output_dir: str) -> list[Problem]:

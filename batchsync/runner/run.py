@@ -216,9 +216,10 @@ class Run:
 
     async def _why_stopped(self, floor: Floor) -> Stopped | None:
         """Why unfinished jobs are left, None if there are none."""
-        if not await floor.ledger.read(lambda v: v.unfinished(self._manifest_id)):
+        mine = await floor.ledger.read(lambda v: v.any_in(self.id, UNFINISHED))
+        if not mine and not await floor.ledger.read(lambda v: v.unfinished(self._manifest_id)):
             return None
-        if not await floor.ledger.read(lambda v: v.any_in(self.id, UNFINISHED)):
+        if not mine:
             return Stopped.LIMIT if self._options.limit is not None else None
         capped = self._options.max_credits is not None
         return floor.stopped or floor.closed or (Stopped.MAX_CREDITS if capped else None)
@@ -277,7 +278,8 @@ class Run:
             account = await floor.ask(self._vendor.account)
         except VendorTrouble:
             return
-        if account.credits:
+        cheapest = await floor.ledger.read(lambda v: v.cheapest_waiting(self.id))
+        if account.credits is not None and cheapest is not None and account.credits >= cheapest:
             log.warning("the account has %d credits again: going on", account.credits)
             floor.broke = False
             floor.changed()

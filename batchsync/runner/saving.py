@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path, PurePosixPath
 
-from batchsync.errors import OutputError
+from batchsync.errors import LeaseLost, OutputError
 
 _READ_BYTES = 1 << 20
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def numbered(output: str, ordinal: int) -> str:
@@ -31,6 +33,8 @@ def target(output_dir: str, output: str) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             inside = path.parent.resolve().is_relative_to(base)
     except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise
         reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
         raise OutputError(f"the folder {path.parent} can't be made: {reason}") from None
     if not inside:
@@ -82,24 +86,29 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def put_in_place(part: Path, final: Path) -> None:
-    """Give a whole file its final name, unless something stands there. Raises OutputError."""
+def put_in_place(part: Path, final: Path, size: int) -> None:
+    """Give a whole file of `size` bytes its final name. Raises OutputError if something stands there.
+
+    Raises LeaseLost if it isn't what was received: another process has begun it anew.
+    """
+    if part.stat().st_size != size:
+        raise LeaseLost(f"{part} is another process's by now")
     try:
         os.link(part, final, follow_symlinks=False)
     except FileExistsError:
-        raise OutputError(
-            f"{final} is in the way, and this ledger did not write it", hint="move it, then `batchsync retry`"
-        ) from None
+        raise _in_the_way(final) from None
     except OSError:
         # A file system without hard links: the check and the rename are two steps there.
         if os.path.lexists(final):
-            raise OutputError(
-                f"{final} is in the way, and this ledger did not write it", hint="move it, then `batchsync retry`"
-            ) from None
+            raise _in_the_way(final) from None
         part.rename(final)
     else:
         part.unlink()
     _sync_folder(final.parent)
+
+
+def _in_the_way(final: Path) -> OutputError:
+    return OutputError(f"{final} is in the way: this job did not write it", hint="move it, then `batchsync retry`")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -103,7 +103,8 @@ class Submissions:
 
     async def _send(self, intent: Intent) -> Submitted | None:
         """The outcome of a submission, None if it may leave no more: the run was stopped, or slept for too long."""
-        if self.floor.stopped is not None or self.floor.clock.now() >= intent.until:
+        floor = self.floor
+        if floor.stopped is not None or floor.over or floor.clock.now() >= intent.until:
             return None
         outcome: Submitted = Unknown("stopped", "the run was stopped while it waited for the vendor's answer")
         with anyio.CancelScope(shield=True) as scope:

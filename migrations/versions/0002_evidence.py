@@ -12,4 +12,5 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("balances", sa.Column("last_entry", sa.BigInteger(), nullable=True))
     op.add_column("balances", sa.Column("quiet", sa.Boolean(), nullable=True))
+    op.create_index(op.f("ix_submissions_outcome"), "submissions", ["outcome"], unique=False)
     op.create_index(op.f("ix_submissions_project_id"), "submissions", ["project_id"], unique=True)

@@ -42,6 +42,48 @@ def test_rows_that_are_added_while_it_runs_are_taken_to_their_end_too(program: P
     assert (done.code, done.json["stopped"]) == (0, None)
 
 
+def test_what_is_paid_for_is_followed_though_its_entry_was_changed_meanwhile(
+    program: Program, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox(render_seconds=3)
+    program.api_url = sandbox.api_url
+    row = {"video": program.media("v.mp4"), "audio": program.media("a.wav"), "end_seconds": "2"}
+    assert program("run", program.csv([row]), "--json", "--max-duration", "1.5s").json["stopped"] == "max-duration"
+    assert len(sandbox.state()["projects"]) == 1
+    done = program("run", program.csv([row | {"end_seconds": "3"}]), "--json")
+
+    assert (done.code, len(sandbox.state()["projects"])) == (0, 2)
+    assert [job["state"] for job in program.jobs()] == ["complete", "complete"]
+
+
+def test_two_files_never_get_one_name_by_an_output_directory(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox(render_seconds=600)
+    program.api_url = sandbox.api_url
+    for number in (1, 2):
+        row = {
+            "id": f"job-{number}",
+            "video": program.media("v.mp4"),
+            "audio": program.media(f"{number}.wav"),
+            "end_seconds": "2",
+            "output": "out.mp4",
+        }
+        manifest = program.csv([row], f"{number}.csv")
+        program("run", manifest, "--output-dir", f"folder-{number}", "--max-duration", "1s")
+    done = program("resume", "--output-dir", "both")
+    assert (done.code, "out.mp4" in done.err) == (2, True)
+
+
+def test_the_key_of_another_run_in_this_ledger_stands_in_nobodys_way(program: Program, start_sandbox: Start) -> None:
+    """Two accounts share a ledger: each key goes on with its own jobs, and can't be taken for the other's."""
+    sandbox = start_sandbox(render_seconds=2)
+    program.api_url = sandbox.api_url
+    manifest = program.manifest(1)
+    program("run", manifest, "--max-duration", "1.5s")
+    with closing(sqlite3.connect(program.folder / "batchsync.db")) as ledger, ledger:
+        ledger.execute("INSERT INTO balances (at, moment, account_id, credits) VALUES (9e9, 'start', 'another', 5)")
+    assert program("run", manifest).code == 0
+
+
 def test_nohup_is_respected(program: Program, start_sandbox: Start) -> None:
     sandbox = start_sandbox(render_seconds=2)
     program.api_url = sandbox.api_url

@@ -472,6 +472,49 @@ def test_a_project_that_only_a_person_had_named_is_doubted_and_one_that_the_vend
     assert columns(path, 1, "state, project_id") == ("rendering", "right")
 
 
+def test_a_job_that_was_sent_again_counts_twice_under_a_cap_while_nobody_knows(ready: Callable[..., Ledger]) -> None:
+    ledger = ready(2)
+    (one,) = submit(ledger, A, 1, cap=3 * WORST).intents
+    ledger.write(lambda w: w.lost(1, one.submission_id, "cut", "gone", None), A)
+    ledger.write(lambda w: w.resubmitted(1, 3), A)
+    (again,) = submit(ledger, A, 1, cap=3 * WORST).intents
+    assert again.job.seq == 1
+    assert submit(ledger, A, 1, cap=3 * WORST - 1).capped
+    assert submit(ledger, A, 1, cap=3 * WORST).intents
+
+
+def test_a_clock_that_was_set_back_leaves_nobody_waiting_for_it(
+    ready: Callable[..., Ledger], path: Path, clock: Hands
+) -> None:
+    ledger = ready(2)
+    (one, two) = submit(ledger, A).intents
+    ledger.write(lambda w: w.deferred(1, one.submission_id, "busy", "later", clock.at + 60, 503), A)
+    ledger.write(lambda w: w.deferred(2, two.submission_id, "busy", "later", clock.at - 86_000, 503), A)
+    clock.at -= 86_400
+    ledger.write(lambda w: w.reap(lambda *_: None), A)
+    waits = [columns(path, seq, "not_before")[0] - clock.at for seq in (1, 2)]
+    assert waits == [0.0, 400.0]
+
+
+def test_bytes_of_a_job_that_another_process_has_taken_over_are_not_written_down(
+    ready: Callable[..., Ledger], clock: Hands
+) -> None:
+    ledger = ready(1)
+    (one,) = submit(ledger, A).intents
+    ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
+    ledger.write(lambda w: w.render_done(1, A, ESTIMATE, 25.0), A)
+    ledger.write(lambda w: w.output_started(1, A, 0, "p1", "/out/a.mp4", "tag"), A)
+    for late in (
+        lambda w: w.output_started(1, "run-b", 0, "p1", "/out/a.mp4", "tag"),
+        lambda w: w.output_whole(1, "run-b", 0, 9, "digest"),
+    ):
+        with pytest.raises(LeaseLost):
+            ledger.write(late)
+    assert ledger.read(lambda v: v.holds_lease(1, A))
+    assert not ledger.read(lambda v: v.holds_lease(1, "run-b"))
+
+
 @pytest.mark.parametrize("created", [False, True])
 def test_files_of_a_job_that_was_refused_are_sent_again_with_it(
     ready: Callable[..., Ledger], clock: Hands, created: bool

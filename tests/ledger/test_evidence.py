@@ -10,6 +10,7 @@ from ledger.book import ESTIMATE, Hands, add, jobs, make_ready, start_run
 from batchsync.ledger.claims import Intent
 from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import Ledger
+from batchsync.model.evidence import Reading
 from batchsync.model.states import State
 
 A = "run-a"
@@ -46,8 +47,9 @@ def test_a_balance_can_be_compared_only_when_nothing_was_in_flight(
     ledger.write(lambda w: w.render_done(2, A, ESTIMATE - 10, 25.0), A)
     assert not note(ledger, before)  # it settled while the vendor was asked
     assert note(ledger)
-    first, last = (ledger.read(lambda v: v.readings())[n] for n in (0, -1))
-    assert ledger.read(lambda v: v.known_credits(first.last_entry, last.last_entry)) == ESTIMATE - 10
+    evidence = ledger.read(lambda v: v.evidence(v.readings()[-1]))
+    assert ledger.read(lambda v: v.evidence(v.readings()[-1]).known(0, v.standing().last_entry)) == ESTIMATE - 10
+    assert evidence.loose == []
 
 
 def test_a_held_job_is_no_job_in_flight_and_its_lost_submission_a_doubt(
@@ -78,3 +80,25 @@ def test_a_frame_rate_that_another_job_has_shown_narrows_what_it_may_have_cost(l
     ledger.write(lambda w: w.claim(A, State.RENDERING, 1, 60.0), A)
     ledger.write(lambda w: w.render_done(1, A, 50, 25.0), A)
     assert ledger.read(lambda v: v.doubts())[0].costs == {50, 60}
+
+
+def test_a_charge_for_what_was_sent_before_a_balance_is_no_part_of_what_came_after_it(
+    ledger: Ledger, intents: tuple[Intent, ...]
+) -> None:
+    for intent in intents:
+        ledger.write(lambda w, i=intent: w.lost(i.seq, i.submission_id, "cut", "gone", None), A)
+    assert note(ledger)
+    after = ledger.read(lambda v: v.standing()).last_entry
+    ledger.write(lambda w: w.resolved(1, project_id="p1"))
+    assert ledger.read(lambda v: v.evidence(v.readings()[-1]).known(after, after + 99)) is None
+
+
+def test_projects_that_nobody_follows_may_still_move(ledger: Ledger, intents: tuple[Intent, ...]) -> None:
+    for intent in intents:
+        project = f"p{intent.seq}"
+        ledger.write(lambda w, i=intent, p=project: w.accepted(i.seq, i.submission_id, p, ESTIMATE, 0.0, 200), A)
+    ledger.write(lambda w: w.claim(A, State.RENDERING, 2, 60.0), A)
+    ledger.write(lambda w: w.render_failed(1, A, "error", 0, "no_source_face", "no face"), A)
+    ledger.write(lambda w: w.render_failed(2, A, "error", ESTIMATE, "odd", "not refunded (yet)"), A)
+    (moves,) = ledger.read(lambda v: v.evidence(Reading(0.0, "acc", 1, 1, True)).loose)
+    assert {0, -ESTIMATE} <= moves

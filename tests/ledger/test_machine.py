@@ -73,6 +73,8 @@ class Model:
     submission: int = 0
     submissions: int = 0
     made: bool = False  # whether the last submission is known to have made a project
+    changed: bool = False  # whether it asks for something else since the last submission
+    abandoned: bool = False
     answered: bool = False  # whether the vendor itself has answered the last submission
 
     def free(self, not_before: float | None = None) -> None:
@@ -265,7 +267,7 @@ class LedgerMachine(RuleBasedStateMachine):
         for intent, model in zip(got.intents, wanted, strict=True):
             model.state, model.owner, model.until = State.SUBMITTING, run, self.clock.at + LEASE
             model.submission, model.submissions = intent.submission_id, model.submissions + 1
-            model.made = model.answered = False
+            model.made = model.answered = model.changed = False
             model.reserved = model.worst
 
     @rule(run=runs)
@@ -320,6 +322,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert add(self.ledger, [planned]).changed == touched
         if touched:
             model.state, model.worst, model.estimate = State.PLANNED, worst, worst
+            model.changed = True
 
     @rule(seq=seqs, wild=wilds, lasts=st.none() | st.sampled_from([0.0, 7200.0, 10**6]))
     def assets_ready(self, seq: int, wild: str | None, lasts: float | None) -> None:
@@ -338,20 +341,31 @@ class LedgerMachine(RuleBasedStateMachine):
     def accepted(self, seq: int, credits: int | None, wait: float) -> None:
         seq = self.aim(seq, Event.SUBMIT_ACCEPTED)
         model, project, look_at = self.jobs[seq], self.new_project(), self.clock.at + wait
-        waits_no_more = model.state not in TRANSITIONS[Event.SUBMIT_ACCEPTED].sources
-        if waits_no_more and model.submission and not model.made:
+
+        def write(w: Writes) -> Accepted:
+            return w.accepted(seq, model.submission, project, credits, look_at, 200)
+
+        if not model.submission or model.made:
+            before = self.everything()
+            with pytest.raises(IllegalTransition):
+                self.ledger.write(write, RUNS[0])
+            assert self.everything() == before
+        elif not self.is_its_own(model):
             # Too late for the job, but paid for: it is counted, and nothing else moves.
-            late = self.ledger.write(lambda w: w.accepted(seq, model.submission, project, credits, look_at, 200))
-            assert late is Accepted.STRAY
+            assert self.ledger.write(write) is Accepted.STRAY
             self.stated[project] = model.estimate if credits is None else credits
             model.made = model.answered = True
-            return
-        if self.attempt(
-            Event.SUBMIT_ACCEPTED, seq, lambda w: w.accepted(seq, model.submission, project, credits, look_at, 200)
-        ):
+        elif self.attempt(Event.SUBMIT_ACCEPTED, seq, write):
             model.free(look_at)
-            model.answered = True
+            model.answered, model.abandoned = True, False
             self.created(model, project, credits)
+
+    def is_its_own(self, model: Model) -> bool:
+        """Whether a project of the last submission is the job's own, whatever was believed of it meanwhile."""
+        if model.state in (State.PLANNED, State.UPLOADED):
+            return not model.changed
+        given_up = model.state is State.FAILED and model.abandoned and model.project is None
+        return given_up or model.state in (State.SUBMITTING, State.HELD)
 
     def created(self, model: Model, project: str, credits: int | None) -> None:
         cost = model.estimate if credits is None else credits
@@ -423,6 +437,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.attempt(Event.ABANDONED, seq, lambda w: w.abandoned(seq)):
             self.jobs[seq].free()
             self.jobs[seq].reserved = 0
+            self.jobs[seq].abandoned = True
 
     @rule(seq=seqs)
     def retried(self, seq: int) -> None:
@@ -432,6 +447,7 @@ class LedgerMachine(RuleBasedStateMachine):
         event = Event.RETRY_FOLLOW if follows else Event.RETRY_RENDER
         if self.attempt(event, seq, lambda w: w.retried(seq)):
             model.free(0.0)
+            model.abandoned = False
             if follows:
                 model.reserved = max(0, model.worst - self.stated[model.project or ""])
             else:

@@ -36,7 +36,8 @@ def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
             # What an abandoned job may have cost is unknown: it is sent again only if it is named.
             found = [job for job in book.read(lambda v: v.jobs(wanted)) if job.error_code != "abandoned"]
         else:
-            found = book.read(lambda v: [v.job(job) for job in jobs])
+            named = book.read(lambda v: [v.job(job) for job in jobs])
+            found = list({job.seq: job for job in named}.values())
 
         for job in found:
             if job.state not in (Shown.FAILED, Shown.CANCELED):

@@ -81,7 +81,10 @@ def test_a_held_job_is_never_submitted_again_on_its_own() -> None:
 
 def test_failed_and_canceled_jobs_come_back_by_hand_only() -> None:
     for state in (State.FAILED, State.CANCELED):
-        assert targets(state, BY_HAND) == {state}  # a stray project only
+        assert targets(state, BY_HAND | {Event.SUBMIT_ACCEPTED}) == {state}  # a stray project only
+    assert targets(State.CANCELED, BY_HAND) == {State.CANCELED}
+    # A late answer is proof that the job, given up by hand, has a project after all.
+    assert targets(State.FAILED, BY_HAND) == {State.FAILED, State.RENDERING}
     assert not any(allowed(event, State.HELD) for event in (Event.RETRY_RENDER, Event.RETRY_FOLLOW))
 
 

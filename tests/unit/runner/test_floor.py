@@ -13,9 +13,17 @@ from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.ledger import GroupCommit, Ledger
 from batchsync.model.backoff import LONGEST_RETRY_AFTER
 from batchsync.model.states import State
-from batchsync.runner.floor import LONGEST_PAUSE_SECONDS, MOST_STRIKES, OUTAGE_STREAK, Floor, Lane
+from batchsync.runner.floor import (
+    LINK_TRIAL_SECONDS,
+    LONGEST_PAUSE_SECONDS,
+    MOST_STRIKES,
+    OUTAGE_STREAK,
+    Floor,
+    Lane,
+    Links,
+)
 from batchsync.runner.options import RunOptions, Stopped
-from batchsync.vendor.port import Next, Trouble, VendorTrouble
+from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
 
 RUN = "run-a"
 DOWN = Trouble(Next.AGAIN, "connect", "no answer")
@@ -60,6 +68,17 @@ def floor(ledger: Ledger, clock: Hands) -> Floor:
 def claimed(ledger: Ledger) -> ClaimedJob:
     (job,) = ledger.write(lambda w: w.claim(RUN, State.PLANNED, 1, 60.0), RUN)
     return job
+
+
+# --- links ---
+
+
+def test_links_that_were_just_given_are_tried_whatever_their_time_says() -> None:
+    """A clock that is a day ahead would else look for fresh ones for ever."""
+    links = Links((Download("https://s.example/a", 1000.0),), given_at=5000.0)
+    assert not links.have_expired(5000.0)
+    assert links.have_expired(5000.0 + LINK_TRIAL_SECONDS + 1)
+    assert not Links((Download("https://s.example/a", None),), given_at=0.0).have_expired(1e9)
 
 
 # --- the vendor out of reach ---

@@ -158,7 +158,7 @@ def test_the_digest_of_a_file(tmp_path: Path) -> None:
 def test_a_whole_file_gets_its_final_name(tmp_path: Path) -> None:
     part, final = tmp_path / ".a.part", tmp_path / "a.mp4"
     part.write_bytes(b"new")
-    saving.put_in_place(part, final)
+    saving.put_in_place(part, final, part.stat().st_size)
     assert final.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
@@ -185,7 +185,7 @@ def test_nothing_that_stands_there_is_ever_overwritten(
 
         monkeypatch.setattr(os, "link", no_links)
     with pytest.raises(OutputError, match="is in the way"):
-        saving.put_in_place(part, final)
+        saving.put_in_place(part, final, part.stat().st_size)
     assert part.read_bytes() == b"new"
     if what in ("file", "link"):
         assert final.read_bytes() == b"mine"
@@ -200,7 +200,7 @@ def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(os, "link", no_links)
     part, final = tmp_path / ".a.part", tmp_path / "a.mp4"
     part.write_bytes(b"new")
-    saving.put_in_place(part, final)
+    saving.put_in_place(part, final, part.stat().st_size)
     assert final.read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
