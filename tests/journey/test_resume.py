@@ -131,7 +131,7 @@ def test_two_processes_share_one_ledger(program: Program, start_sandbox: Start) 
     manifest = program.manifest(60)
     # Few at a time, so that all three are there while work is left.
     first, second, third = (program.start("run", manifest, "--json", "--max-in-flight", "4") for _ in range(3))
-    wait_until(lambda: program.ask("SELECT count(DISTINCT run_id) FROM submissions") == 3)
+    wait_until(lambda: program.ask("SELECT count(DISTINCT run_id) FROM run_jobs") == 3)
     kill(third)
     results = [program.finish(first), program.finish(second)]
 
