@@ -13,6 +13,7 @@ from batchsync.model.job import OUTPUT_FIELDS, PLACEHOLDER, RESERVED_NAMES, Mode
 
 MAX_ID = 200
 MAX_NUMBER = 1_000_000.0
+TYPOGRAPHIC_QUOTES = "“”„‟‘’‚‛«»"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _CLOCK = re.compile(r"(\d+:)?\d+:\d+([.,]\d+)?", re.ASCII)
@@ -22,6 +23,18 @@ _FIELDS = tuple(field for field in OUTPUT_FIELDS if not field.startswith("tag.")
 
 T = TypeVar("T")
 Check = Callable[[str], T]
+
+
+# What nobody sees, and what copying from a web page, a chat or a file dialog leaves at the ends of a value.
+INVISIBLE = "\u00ad\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff"
+
+
+def trim(text: str) -> str:
+    """`text` without blanks (also no-break spaces) and invisible characters at its ends."""
+    text = text.strip()
+    while text and (text[0] in INVISIBLE or text[-1] in INVISIBLE):
+        text = text.strip(INVISIBLE).strip()
+    return text
 
 
 class Wrong(Exception):
