@@ -8,7 +8,7 @@ from typing import TypeVar
 from batchsync.manifest.columns import AUDIO_PART, DEPRECATED, MODE_PART, VIDEO_PARTS, meant
 from batchsync.manifest.entry import Entry
 from batchsync.manifest.sources import source
-from batchsync.manifest.values import Check, Wrong, job_id, mode, number, output, plain, tag_value
+from batchsync.manifest.values import Check, Wrong, job_id, mode, not_mangled, number, output, plain, tag_value
 from batchsync.model.job import PLACEHOLDER, JobSpec, Mode, Source, SourceKind
 from batchsync.model.problem import Place, Problem
 
@@ -46,6 +46,7 @@ class _Reader:
         if text is None:
             return None
         try:
+            not_mangled(text, column)
             return check(text)
         except Wrong as wrong:
             self.fault(column, wrong.message, wrong.hint)
