@@ -385,10 +385,11 @@ def test_the_starter_is_a_good_manifest(tmp_path: Path) -> None:
     assert manifest.problems == ()
     assert [spec.id for spec in manifest.specs] == ["intro-es"]
     # What is commented out must work when the marks are taken away.
-    file.write_text(
-        starter().replace("  # - id", "  - id").replace("  #   ", "    ").replace("  # max", "  max"), "utf-8"
-    )
-    assert [spec.id for spec in load(file).specs] == ["intro-es", "outro-fr"]
+    head, matrix = starter().split("\n# matrix:")
+    text = head.replace("  # - id", "  - id").replace("  #   ", "    ").replace("  # max", "  max")
+    file.write_text(text + "\nmatrix:" + matrix.replace("\n# ", "\n"), "utf-8")
+    ids = ["intro-es", "outro-fr", "intro-fr", "intro-de", "outro-fr"]
+    assert [spec.id for spec in load(file).specs] == ids
     assert load(file).problems == ()
 
 
