@@ -144,7 +144,7 @@ class _Document:
             lines |= {column: line for column, (_, line) in kept.items()}
             self.columns.update(dict.fromkeys(kept))
         self.columns.update(dict.fromkeys(columns))
-        self.raw.entries.append(Entry(place, values, lines))
+        self.raw.entries.append(Entry(place, values, lines, absent=frozenset(faults.bad)))
 
     def _matrix(self, node: Node, defaults: Defaults) -> None:
         for item in node.items if isinstance(node, Items) else [node]:

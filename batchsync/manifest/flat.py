@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from batchsync.manifest.columns import bad_tag, is_known, unknown_hint
 from batchsync.manifest.tree import Items, Node, Pairs, Scalar, kind_of
@@ -18,11 +18,15 @@ Defaults = dict[str, tuple[str, int]]  # column → its text and line
 
 @dataclass(slots=True)
 class Faults:
-    """Where the faults of one entry go. What stands on the entry's own `line` has its `place`."""
+    """Where the faults of one entry go. What stands on the entry's own `line` has its `place`.
+
+    `bad` are the columns that are there, but can't be read.
+    """
 
     problems: list[Problem]
     place: Place
     line: int
+    bad: set[str] = field(default_factory=set)
 
     def at(self, line: int) -> Place:
         return self.place if line == self.line else Place(self.place.file, line)
@@ -40,6 +44,8 @@ def flat(node: Pairs, faults: Faults) -> Defaults:
         if not isinstance(value, Scalar):
             hint = "lists are for entries of `matrix`" if isinstance(value, Items) else None
             faults.add(line, f"must be a single value, not {kind_of(value)}", column, hint)
+            if is_known(column):
+                faults.bad.add(column)
         elif not is_known(column):
             faults.add(line, "there is no such key", column, unknown_hint(column))
         elif column in found:

@@ -34,7 +34,7 @@ def read_matrix(node: Pairs, defaults: Defaults, faults: Faults) -> Matrix | Non
     try:
         steps = ordered(reader.steps)
     except Circle as circle:
-        first = reader.steps[circle.names[0]]
+        first = next(reader.steps[name] for name in circle.names if name not in DERIVED)
         hint = "a value can't be made of itself"
         faults.add(first.line, f"is a template that goes in a circle: {circle}", first.name, hint)
         return None

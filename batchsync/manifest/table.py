@@ -112,6 +112,10 @@ def _header(row: Row | None, file: str, raw: Raw) -> tuple[list[str | None], fro
     place = Place(file, line)
     header: list[str | None] = []
     names = [as_column(cell) for cell in cells]
+    if len(names) == 1 and sum(is_known(as_column(part)) for part in re.split(r"[,;|\t:]", cells[0])) > 1:
+        message = "is one cell: columns are divided by a comma, a semicolon or a tab"
+        hint = "take the quotes around whole rows away; for another divider, begin the file with a line such as sep=|"
+        raise Broken(Problem(place, message, value=cells[0], hint=hint))
     for name in names:
         problem = _column_fault(place, name, header)
         if problem is not None:

@@ -23,9 +23,14 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNO
 _COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _GROUPED = re.compile(r"[+-]?\d{1,3}([.,'’\s]\d{3})+([.,]\d+)?")
 _UNIT = re.compile(r"([+-]?\d+(?:[.,]\d+)?)\s*(?:s|sec|secs|seconds|fps|f/s)\.?", re.IGNORECASE)
+_MONTH = (
+    r"(?:jan|ene|gen|feb|fév|fev|mar|mär|apr|avr|abr|mai|may|mag|jun|jui|giu|jul|lug|aug|aoû|ago|sep|set|oct|okt|ott|out"
+    r"|nov|dec|dez|déc|dic)[^\W\d]{0,7}\.?"
+)
 _DATE = re.compile(
-    r"\d{1,4}[-/.]\s?\d{1,2}(?:[-/.]\s?\d{0,4})?(?: .*)?|\d{1,2}[-./ ]+[^\W\d]{3,9}\.?(?:[-./ ]+\d{2,4})?"
-    r"|[^\W\d]{3,9}[-./ ]+\d{1,4}"
+    rf"\d{{1,4}}[-/.]\s?\d{{1,2}}(?:[-/.]\s?\d{{0,4}})?(?: .*)?|\d{{1,2}}[-./ ]+{_MONTH}(?:[-./ ]+\d{{2,4}})?"
+    rf"|{_MONTH}[-./ ]+\d{{1,4}}",
+    re.IGNORECASE,
 )
 _CLOCK = re.compile(r"(\d+:)?\d+:\d+([.,]\d+)?", re.ASCII)
 _SPECIAL = re.compile(r"[+-]?\.?(inf|infinity|nan)", re.IGNORECASE)

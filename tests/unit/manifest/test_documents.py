@@ -97,7 +97,6 @@ def test_faults_of_shape() -> None:
         (7, "tags"),
         (7, "style"),
         (7, "bogus"),
-        (7, "video"),
     ]
     by_column = {p.column: p for p in manifest.problems[:4]}
     assert by_column["version"].value == "2"

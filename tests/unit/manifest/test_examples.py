@@ -66,7 +66,12 @@ def test_every_option_is_in_its_example() -> None:
 
 def test_the_matrix() -> None:
     jobs = planned("matrix.yaml").jobs
-    assert [job.output for job in jobs][3:] == ["fr/bars-fr.mp4", "es/dusk-es.mp4", "es/bars-lite.mp4", "es/bars-pro.mp4"]
+    assert [job.output for job in jobs][3:] == [
+        "fr/bars-fr.mp4",
+        "es/dusk-es.mp4",
+        "es/bars-lite.mp4",
+        "es/bars-pro.mp4",
+    ]
 
 
 def test_the_spreadsheet() -> None:

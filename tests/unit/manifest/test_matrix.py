@@ -190,6 +190,7 @@ def test_jobs_and_several_entries_in_the_order_of_the_file() -> None:
         ({"id": "{x}"}, 4, "id", "it can use {video.stem}"),
         ({"id": "{id}"}, 4, "id", "in a circle: id → id"),
         ({"id": "{name}", "name": "{id}"}, 4, "id", "in a circle: id → name → id"),
+        ({"tags": {"x": "{video.stem}-{tag.x}"}}, 4, "tag.x", "in a circle"),
         ({"name": ["{id}"]}, 4, "name", "{id} is not filled in"),
         ({"tags": ["a"]}, 4, "tags", "must be a mapping, not a list"),
         ({"{x}": ["a"]}, 4, "{x}", "can't be the name of an axis"),
@@ -228,6 +229,10 @@ def test_faults_of_values_say_where_they_stand_and_for_which_combination() -> No
         "-:8 for start=x: start_seconds 'x': is not a number",
         "-:9: generation_mode 'fast': is not a generation mode",
     ]
+
+
+def test_a_circle_through_a_stem_is_one_of_its_column() -> None:
+    assert [found[:2] for found in said(matrix(video=["a.mp4"], audio="{audio.stem}.wav"))] == [(3, "audio")]
 
 
 def test_an_exclude_that_matches_nothing_is_a_warning() -> None:

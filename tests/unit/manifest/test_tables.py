@@ -119,6 +119,13 @@ def test_headers_in_any_case_and_with_spaces_or_dashes() -> None:
     assert faults(twice) == [(1, "video", None)]
 
 
+@pytest.mark.parametrize("text", ["id|video|audio\n1|a.mp4|b.wav\n", '"video,audio"\n"a.mp4,b.wav"\n'])
+def test_a_header_in_one_cell_is_one_fault(text: str) -> None:
+    (problem,) = read(text).problems
+    assert (problem.place.line, problem.value) == (1, text.split("\n")[0].strip('"'))
+    assert "sep=|" in (problem.hint or "")
+
+
 def test_titles_above_the_header_are_warned_about() -> None:
     manifest = read("Table 1\n\nSpring, 2026;;\nvideo;audio;end_seconds\na.mp4;b.wav;1,5\n")
     assert [(p.severity, p.place.line, p.value) for p in manifest.problems] == [

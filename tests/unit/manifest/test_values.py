@@ -54,6 +54,7 @@ def only_fault(manifest: Manifest) -> tuple[str | None, str | None, str]:
         ("end_seconds", "2026-02-01", "made a date of it"),
         ("end_seconds", "1. März 2026", "made a date of it"),
         ("end_seconds", "01/02/26", "made a date of it"),
+        ("end_seconds", "5 min", "a plain number"),
         ("end_seconds", "#REF!", "a spreadsheet's error"),
         ("video", "#NAME?", "a spreadsheet's error"),
         ("tag.x", "#N/A", "a spreadsheet's error"),
