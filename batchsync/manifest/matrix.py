@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from itertools import product
+from math import prod
 
 from batchsync.manifest.axes import Axis, read_axis
 from batchsync.manifest.columns import SAME, bad_tag, is_known, meant, unknown_hint
-from batchsync.manifest.entry import MAX_ENTRIES, Entry
+from batchsync.manifest.entry import Entry
 from batchsync.manifest.excludes import Excludes
 from batchsync.manifest.flat import Defaults, Faults, leaves
 from batchsync.manifest.template import DERIVED, Circle, Step, derived, is_output_field, ordered, step
@@ -71,8 +72,8 @@ class _Reader:
                 self.text(name, line, value)
             else:
                 self.fault(name, line, f"must be a single value or a list, not {kind_of(value)}")
-        if exclude is not None:
-            self.excludes.read(*exclude, self.axes, self.texts.keys() | self.bad, self.faults)
+        if exclude is not None and not self.bad:  # else a rule may be about what is wrong already
+            self.excludes.read(*exclude, self.axes, self.texts, self.faults)
 
     def fault(self, name: str, line: int, message: str, hint: str | None = None, value: str | None = None) -> None:
         self.bad.add(name)
@@ -183,7 +184,7 @@ class Matrix:
             for name in made.needs:
                 self.depends[made.name] |= self.depends[name]
         self.columns = tuple(column for column in reader.columns if column not in self.absent)
-        self.count = _product(self.axes)
+        self.count = prod(len(axis.values) for axis in self.axes)
         self.values = self.count * (len(self.columns) + len(self.axes))
         self.characters = self.count * sum(lengths[made.name] for made in self.steps.values() if made.needs)
 
@@ -236,13 +237,3 @@ class _Job(Entry):
 
     def at(self, column: str) -> Place:
         return self.matrix.at(column, self.choice, self.place)
-
-
-def _product(axes: list[Axis]) -> int:
-    """How many combinations there are; past MAX_ENTRIES it doesn't matter how many."""
-    count = 1
-    for axis in axes:
-        count *= len(axis.values)
-        if count > MAX_ENTRIES:
-            break
-    return count

@@ -13,9 +13,31 @@ from batchsync.model.job import OUTPUT_FIELDS, PLACEHOLDER, RESERVED_NAMES, Mode
 
 MAX_ID = 200
 MAX_NUMBER = 1_000_000.0
+# As they are written in the languages of spreadsheets; with their marks, so that no hashtag is taken for one.
 _SPREADSHEET_ERRORS = frozenset(
-    {"#REF", "#NAME", "#VALUE", "#N/A", "#DIV/0", "#NUM", "#NULL", "#ERROR", "#SPILL", "#CALC"}
-    | {"#BEZUG", "#WERT", "#NV", "#ZAHL", "#VALEUR", "#NOM", "#REFERENCE"}
+    [
+        "#REF!",
+        "#NAME?",
+        "#VALUE!",
+        "#N/A",
+        "#DIV/0!",
+        "#NUM!",
+        "#NULL!",
+        "#ERROR!",
+        "#SPILL!",
+        "#CALC!",
+        "#BEZUG!",
+        "#WERT!",
+        "#ZAHL!",
+        "#VALEUR!",
+        "#NOM?",
+        "#¡REF!",
+        "#¿NOMBRE?",
+        "#¡VALOR!",
+        "#¡DIV/0!",
+        "#VALORE!",
+        "#RIF!",
+    ]
 )
 _FREE = ("name",)  # where people may want to have quotes
 TYPOGRAPHIC_QUOTES = "“”„‟‘’‚‛«»"
@@ -138,7 +160,7 @@ def job_id(text: str) -> str:
 
 def not_mangled(text: str, column: str) -> None:
     """Raise Wrong for what a spreadsheet or a word processor has made of a value."""
-    if text[0] == "#" and text.rstrip("!?") in _SPREADSHEET_ERRORS:
+    if text in _SPREADSHEET_ERRORS:
         raise Wrong("is a spreadsheet's error, not a value", "mend its formula there, and export it again")
     if len(text) > 1 and text[0] in TYPOGRAPHIC_QUOTES and text[-1] in TYPOGRAPHIC_QUOTES and column not in _FREE:
         bare = text.strip(TYPOGRAPHIC_QUOTES)

@@ -210,6 +210,15 @@ def test_each_fault_of_a_matrix(keys: dict[str, object], line: int, column: str,
     assert words in text
 
 
+def test_a_faulty_key_makes_no_jobs_and_no_other_faults() -> None:
+    keys: dict[str, object] = {"video": ["a.mp4"], "audio": "b.wav", "id": "{lang}", "output": "{tag.lang}.mp4"}
+    manifest = matrix(**keys, tags={"lang": "{lang}"}, lang=["a", "a"], exclude=[{"video": "a.mp4", "lang": "a"}])
+    assert [found[:2] for found in said(manifest)] == [(7, "lang")]
+    assert manifest.specs == ()
+    unused = matrix(video=["a.mp4"], audio="b.wav", lang=["de", "fr"], exclude=[{"lang": "de"}])
+    assert [found[:2] for found in said(unused)] == [(4, "lang")]
+
+
 def test_what_is_missing_is_said_once() -> None:
     assert said(matrix(lang=["a", "b"], id="{lang}")) == [
         (2, "video", "is missing (every job needs a video)"),
@@ -288,8 +297,7 @@ def test_too_much_is_refused_before_anything_is_built() -> None:
 
 
 def test_several_matrices_share_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("document", "matrix"):
-        monkeypatch.setattr(f"batchsync.manifest.{module}.MAX_ENTRIES", 4)
+    monkeypatch.setattr("batchsync.manifest.document.MAX_ENTRIES", 4)
     entry = "- {video: [a.mp4, b.mp4], audio: b.wav}\n"
     assert len(yaml("matrix:\n" + entry * 2).specs) == 4
     manifest = yaml("matrix:\n" + entry * 3)

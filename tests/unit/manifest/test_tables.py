@@ -153,6 +153,10 @@ def test_after_a_cell_of_several_lines_the_lines_are_still_right() -> None:
     assert faults(manifest) == [(2, "end_seconds", "x"), (4, "end_seconds", "y")]
 
 
+def test_a_hashtag_is_no_error_of_a_spreadsheet() -> None:
+    assert read("video,audio,tag.x\na.mp4,b.wav,#NULL\n").specs[0].tags == {"x": "#NULL"}
+
+
 def test_a_missing_column_is_said_once_and_the_rows_are_checked_all_the_same() -> None:
     manifest = read("video,end_seconds\na.mp4,1\na.mp4,x\n")
     assert faults(manifest) == [(1, "audio", None), (3, "end_seconds", "x")]
@@ -239,7 +243,7 @@ def test_undecodable_bytes_are_placed() -> None:
 
 cells = st.text(
     st.characters(
-        codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf"), exclude_characters=TYPOGRAPHIC_QUOTES
+        codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf"), exclude_characters=TYPOGRAPHIC_QUOTES + "#"
     ),
     max_size=20,
 )

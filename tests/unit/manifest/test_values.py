@@ -46,6 +46,7 @@ def only_fault(manifest: Manifest) -> tuple[str | None, str | None, str]:
         ("end_seconds", "1,234.5", "without thousands separators: 1234.5"),
         ("end_seconds", "1 234 567", "without thousands separators: 1234567"),
         ("end_seconds", "1\u202f234,5", "without thousands separators: 1234.5"),
+        ("end_seconds", "1.234.567", "without thousands separators: 1234567"),
         ("end_seconds", "1'234", "without thousands separators: 1234"),
         ("end_seconds", "50%", "percentage"),
         ("end_seconds", "01.Feb", "made a date of it"),
