@@ -27,6 +27,7 @@ COMMANDS = {
     "resolve": "settle a held job",
     "report": "credit usage",
     "account": "the vendor account's tier and balance",
+    "manifest": "help for writing manifests",
     "sandbox": "serve a simulated Magic Hour API on loopback",
     "ledger": "look after the ledger itself",
 }

@@ -162,6 +162,7 @@ def problem_json(problem: Problem) -> dict[str, Any]:
         "file": problem.place.file,
         "line": problem.place.line,
         "entry": problem.place.entry,
+        "combination": problem.place.combination,
         "column": problem.column,
         "value": problem.value,
         "message": problem.message,

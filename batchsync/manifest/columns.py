@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import lru_cache
 
 PLAIN = (
@@ -38,6 +39,17 @@ SAME = (
 def is_known(column: str) -> bool:
     """Whether an entry may have `column`, written flat (`tag.lang`, `style.generation_mode`)."""
     return column in _KNOWN or column.startswith("tag.")
+
+
+def as_column(header: str) -> str:
+    """The column that a table's header means. Case doesn't matter there, nor do spaces or dashes for underscores:
+    `End Seconds` is `end_seconds`, `Tag.lang` is `tag.lang`. A tag's own key stays as it is written.
+    """
+    plain = re.sub(r"[\s_-]+", "_", header.lower())
+    if plain in _KNOWN:
+        return plain
+    head, dot, key = header.partition(".")
+    return f"tag.{key.strip()}" if dot and head.strip().lower() == "tag" else header
 
 
 def bad_tag(column: str) -> str | None:

@@ -20,20 +20,22 @@ class Broken(Exception):
 
 @dataclass(slots=True)
 class Entry:
-    """One entry: column → text, blanks left out. `places` says where values stand, if not at `place`.
+    """One entry: column → text, blanks left out. `lines` says on which lines values stand, if not at `place`.
 
-    `absent` are required columns that the whole table lacks: that was said once already.
+    `absent` are columns that can't be had because of a fault that was said already, such as a required one that the
+    whole table lacks: an entry that lacks one makes no job.
     """
 
     place: Place
     values: dict[str, str]
-    places: Mapping[str, Place] = field(default_factory=dict)
+    lines: Mapping[str, int] = field(default_factory=dict)
     decimal_comma: bool = False
     absent: frozenset[str] = frozenset()
 
     def at(self, column: str) -> Place:
         """Where the value of `column` stands."""
-        return self.places.get(column, self.place)
+        line = self.lines.get(column)
+        return self.place if line is None else Place(self.place.file, line)
 
 
 @dataclass(slots=True)

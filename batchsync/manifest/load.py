@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -61,7 +64,20 @@ def load(source: str | Path, *, stdin: BinaryIO | None = None) -> Manifest:
     known = FORMATS.get(suffix)
     text = decode(data, file, legacy=known in (None, "csv", "tsv"))
     format = known or sniff(text)
-    return _manifest(path, base, format, _read(text, file, format))
+    with _collector_paused():
+        return _manifest(path, base, format, _read(text, file, format))
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Reading makes many objects and no cycles: walking through them again and again took a quarter of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def sniff(text: str) -> str:
@@ -78,6 +94,8 @@ def sniff(text: str) -> str:
 def _read(text: str, file: str, format: str) -> Raw:
     if format in ("csv", "tsv"):
         return read_table(text, file)
+    if format != "yaml" and "\n" not in text:
+        text = text.replace("\r", "\n")  # as old Macs end lines; JSON has them only between values
     if format == "jsonl":
         return read_lines(text, file)
     return read_document(text, file, format)

@@ -55,6 +55,27 @@ def _names(parts: SplitResult) -> list[str]:
     return [unquote(parts.path), *(value for _, value in parse_qsl(parts.query))]
 
 
+def file_name(text: str) -> str:
+    """The last part of a path or address; of YouTube and the vendor's library, what identifies the video."""
+    if "://" not in text:
+        return text.rstrip("/").rpartition("/")[2]
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return text
+    query = dict(parse_qsl(parts.query))
+    known = (parts.hostname or "") in _VENDOR or any((parts.hostname or "").endswith(name) for name in _YOUTUBE)
+    if known and (found := query.get("v") or query.get("videoId")):
+        return found
+    return unquote(parts.path).rstrip("/").rpartition("/")[2]
+
+
+def file_stem(text: str) -> str:
+    """`file_name` without its suffix."""
+    name = file_name(text)
+    return name.rpartition(".")[0] or name
+
+
 def _supported(names: list[str], role: str) -> None:
     suffixes = [os.path.splitext(name)[1].lower() for name in names]
     if any(suffix[1:] in _EXTENSIONS[role] for suffix in suffixes):

@@ -8,9 +8,9 @@ from typing import TypeVar
 from batchsync.manifest.columns import AUDIO_PART, DEPRECATED, MODE_PART, VIDEO_PARTS, meant
 from batchsync.manifest.entry import Entry
 from batchsync.manifest.sources import source
-from batchsync.manifest.values import Check, Wrong, job_id, mode, number, output, plain, tag_value
+from batchsync.manifest.values import Check, Wrong, job_id, mode, not_mangled, number, output, plain, tag_value
 from batchsync.model.job import PLACEHOLDER, JobSpec, Mode, Source, SourceKind
-from batchsync.model.problem import Problem
+from batchsync.model.problem import Place, Problem
 
 LEAST_END = 0.1
 LEAST_FPS = 1.0
@@ -25,7 +25,7 @@ def spec_of(entry: Entry, base: Path, problems: list[Problem]) -> JobSpec | None
     """
     reader = _Reader(entry, base, problems)
     spec = reader.spec()
-    return spec if reader.faults == 0 else None
+    return spec if reader.faults == 0 and not entry.absent else None
 
 
 class _Reader:
@@ -35,10 +35,10 @@ class _Reader:
         self.problems = problems
         self.faults = 0
 
-    def fault(self, column: str, message: str, hint: str | None = None) -> None:
+    def fault(self, column: str, message: str, hint: str | None = None, *, place: Place | None = None) -> None:
         self.faults += 1
         value = self.entry.values.get(column)
-        self.problems.append(Problem(self.entry.at(column), message, column=column, value=value, hint=hint))
+        self.problems.append(Problem(place or self.entry.at(column), message, column=column, value=value, hint=hint))
 
     def take(self, column: str, check: Check[T]) -> T | None:
         """The checked value of `column`; None where it is blank or wrong."""
@@ -46,6 +46,7 @@ class _Reader:
         if text is None:
             return None
         try:
+            not_mangled(text, column)
             return check(text)
         except Wrong as wrong:
             self.fault(column, wrong.message, wrong.hint)
@@ -107,9 +108,7 @@ class _Reader:
 
     def required(self, column: str, role: str | None = None) -> Source | None:
         kind = role or column
-        if column in self.entry.absent:
-            self.faults += 1
-        elif column not in self.entry.values:
+        if column not in self.entry.values and column not in self.entry.absent:
             self.fault(column, "is missing", f"every job needs a{'n' if kind == 'audio' else ''} {kind}")
         return self.take(column, lambda text: source(text, kind, self.base))
 
@@ -121,8 +120,10 @@ class _Reader:
         if end is not None and self.faults == before and end <= start:
             self.fault("end_seconds", f"must be after start_seconds ({start:g})")
         remote = [role for role, item in (("video", video), ("audio", audio)) if item and not item.is_local]
-        if "end_seconds" not in self.entry.values and remote:
-            self.fault("end_seconds", f"is missing: the {remote[0]} is not a local file, so its length is not known")
+        if "end_seconds" not in self.entry.values.keys() | self.entry.absent and remote:
+            message = f"is missing: the {remote[0]} is not a local file, so its length is not known"
+            # Where a matrix makes many jobs of one address, they share this one fault.
+            self.fault("end_seconds", message, place=self.entry.at(remote[0]))
         return start, end
 
     def mode(self) -> Mode:
@@ -139,6 +140,8 @@ class _Reader:
     def output(self, tags: dict[str, str], name: str | None) -> str | None:
         template = self.take("output", output)
         for field in PLACEHOLDER.findall(template or ""):
+            if field in self.entry.absent:
+                continue
             if field == "name" and name is None:
                 self.fault("output", "uses {name}, but this entry has no name")
             elif field.startswith("tag.") and field.removeprefix("tag.") not in tags:

@@ -6,6 +6,8 @@ STARTER = """\
 # A manifest for batchsync: every entry of `jobs` is one lip-sync job.
 #   batchsync plan FILE    checks it and says what it would cost; sends nothing that costs anything
 #   batchsync run FILE     runs it; running it again resumes
+# Editors check and complete it with this first line, after `batchsync manifest schema > batchsync.schema.json`:
+#   # yaml-language-server: $schema=batchsync.schema.json
 version: 1
 
 # What every job has unless it says otherwise. All of it may be left out.
@@ -32,6 +34,15 @@ jobs:
   #   generation_mode: pro
   #   output: fr/outro.mp4     # a path under the output directory; {id}.mp4 if left out
   #   tags: {lang: fr}
+
+# Many jobs of one kind: every list is an axis, all else a template, and every combination a job.
+# matrix:
+#   - video: [media/intro.mp4, media/outro.mp4]
+#     lang: [fr, de]             # an axis of your own
+#     audio: "media/{video.stem}-{lang}.wav"
+#     id: "{video.stem}-{lang}"
+#     tags: {lang: "{lang}"}
+#     exclude: [{video: media/outro.mp4, lang: de}]
 """
 
 

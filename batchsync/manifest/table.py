@@ -6,21 +6,23 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from itertools import chain
+from itertools import chain, islice
 
-from batchsync.manifest.columns import bad_tag, is_known, unknown_hint
+from batchsync.manifest.columns import as_column, bad_tag, is_known, unknown_hint
 from batchsync.manifest.entry import MAX_ENTRIES, Broken, Entry, Raw, no_entries, too_many
+from batchsync.manifest.values import INVISIBLE, trim
 from batchsync.model.problem import Place, Problem
 
 _SEP = re.compile(r'\s*"?sep=(.)"?[;,\t ]*\r?\n?', re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t")
+_HEAD = 20  # rows in which the one that names the columns is looked for
 _END = "\0"  # no manifest holds one: that would not be a text
 
 Row = tuple[int, list[str]]
 
 
 def read_table(text: str, file: str) -> Raw:
-    """The entries of a table; the first row that isn't blank names the columns."""
+    """The entries of a table. The first row with a known column names them all; titles may stand above it."""
     raw = Raw()
     lines = io.StringIO(text, newline="")
     first = lines.readline()
@@ -30,7 +32,7 @@ def read_table(text: str, file: str) -> Raw:
     delimiter = sep[1] if sep else _delimiter(text, file)
     rows = _rows(lines, delimiter, file, skipped=1 if sep else 0)
     try:
-        header, absent = _header(next(rows, None), file, raw)
+        header, absent = _header(_first(rows, file, raw), file, raw)
         for entry in _entries(header, rows, file, raw.problems):
             entry.absent = absent
             entry.decimal_comma = delimiter == ";"
@@ -44,22 +46,45 @@ def read_table(text: str, file: str) -> Raw:
 
 
 def _delimiter(text: str, file: str) -> str:
-    """The delimiter that finds the most known columns in the header; of equals, the one that finds the most."""
+    """The delimiter that finds the most known columns in a row; of equals, the one that finds the most cells."""
 
     def found(delimiter: str) -> tuple[int, int]:
+        most, width = 0, 0
         try:
-            _, cells = next(_rows(io.StringIO(text, newline=""), delimiter, file), (0, []))
+            for _, cells in islice(_rows(io.StringIO(text, newline=""), delimiter, file), _HEAD):
+                width = width or len(cells)
+                most = max(most, _known(cells))
         except Broken:
-            return (0, 0)
-        return (sum(is_known(cell) for cell in cells), len(cells))
+            pass
+        return most, width
 
     return max(_DELIMITERS, key=found)
+
+
+def _known(cells: list[str]) -> int:
+    return sum(is_known(as_column(cell)) for cell in cells)
+
+
+def _first(rows: Iterator[Row], file: str, raw: Raw) -> Row | None:
+    """The row that names the columns: what stands above it, such as a table's title, is warned about."""
+    head: list[Row] = []
+    for row in islice(rows, _HEAD):
+        if _known(row[1]):
+            hint = f"the columns are named in line {row[0]}"
+            for line, cells in head:
+                title = next(filter(None, cells))
+                message = "stands above the row that names the columns: it is not read"
+                raw.problems.append(Problem(Place(file, line), message, value=title, hint=hint, severity="warning"))
+            return row
+        head.append(row)
+    return head[0] if head else None
 
 
 def _rows(lines: io.StringIO, delimiter: str, file: str, skipped: int = 0) -> Iterator[Row]:
     """Rows that aren't blank, each with the line it begins on and its cells without the spaces around them."""
     # The reader takes an open quote at the end of the file for closed; a last line of our own tells.
     reader = csv.reader(chain(lines, [_END]), delimiter=delimiter, skipinitialspace=delimiter != "\t")
+    strip = trim if any(char in lines.getvalue() for char in INVISIBLE) else str.strip
     line = skipped + 1
     try:
         for cells in reader:
@@ -67,7 +92,7 @@ def _rows(lines: io.StringIO, delimiter: str, file: str, skipped: int = 0) -> It
                 return
             if cells and cells[-1].endswith(_END):
                 raise Broken(_open_quote(Place(file, line)))
-            cells = [cell.strip() for cell in cells]
+            cells = [strip(cell) for cell in cells]
             if any(cells):
                 yield line, cells
             line = reader.line_num + skipped + 1
@@ -86,13 +111,18 @@ def _header(row: Row | None, file: str, raw: Raw) -> tuple[list[str | None], fro
     line, cells = row
     place = Place(file, line)
     header: list[str | None] = []
-    for cell in cells:
-        problem = _column_fault(place, cell, header)
+    names = [as_column(cell) for cell in cells]
+    if len(names) == 1 and sum(is_known(as_column(part)) for part in re.split(r"[,;|\t:]", cells[0])) > 1:
+        message = "is one cell: columns are divided by a comma, a semicolon or a tab"
+        hint = "take the quotes around whole rows away; for another divider, begin the file with a line such as sep=|"
+        raise Broken(Problem(place, message, value=cells[0], hint=hint))
+    for name in names:
+        problem = _column_fault(place, name, header)
         if problem is not None:
             raw.problems.append(problem)
-        header.append(None if problem else cell)
+        header.append(None if problem else name)
     raw.columns = tuple(name for name in header if name)
-    return header, _required(raw, place, cells)
+    return header, _required(raw, place, names)
 
 
 def _column_fault(place: Place, name: str, before: list[str | None]) -> Problem | None:

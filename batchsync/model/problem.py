@@ -8,18 +8,22 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands: the file as the user named it, then a line (text) or an entry (data), both from 1."""
+    """Where something stands: the file as the user named it, then a line, or an entry (where several share a line),
+    both from 1. `combination` says for which values of a matrix's axes, as `lang=fr, video=masters/outro.mp4`.
+    """
 
     file: str
     line: int | None = None
     entry: int | None = None
+    combination: str | None = None
 
     def __str__(self) -> str:
+        told = f" for {self.combination}" if self.combination else ""
         if self.line is not None:
-            return f"{self.file}:{self.line}"
+            return f"{self.file}:{self.line}{told}"
         if self.entry is not None:
-            return f"{self.file}: entry {self.entry}"
-        return self.file
+            return f"{self.file}: entry {self.entry}{told}"
+        return f"{self.file}{told}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,15 @@ import pytest
 from commands import commands
 
 from batchsync.cli.main import COMMANDS, cli
+from batchsync.errors import ManifestError
 from batchsync.model.states import TRANSITIONS, State
+from batchsync.runner.intake import prepare
 from batchsync.vendor import verdict
 from batchsync.vendor.port import Next
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+SHOWN_FAULTS = 8
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 
@@ -71,6 +74,17 @@ def test_the_table_of_verdicts_is_the_one_in_the_code() -> None:
         lines.append(f"| `{kind.__name__}` | {meaning} | {broke.why} |")
     lines.append(f"| any other exception | {MEANINGS[None]} | {verdict.OTHER.why} |")
     found = re.search(r"<!-- verdicts -->\n(.*?)\n?<!-- /verdicts -->", CONTRIBUTING, re.S)
+    assert found
+    assert found[1] == "\n".join(lines), "\n" + "\n".join(lines)
+
+
+def test_the_report_of_the_broken_manifest_is_the_real_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(ManifestError) as caught:
+        prepare("manifests/broken.csv", tmp_path, None)
+    faults = [str(problem) for problem in caught.value.problems]
+    lines = ["```text", *faults[:SHOWN_FAULTS], f"… and {len(faults) - SHOWN_FAULTS} more", "```"]
+    found = re.search(r"<!-- faults -->\n(.*?)\n?<!-- /faults -->", README, re.S)
     assert found
     assert found[1] == "\n".join(lines), "\n" + "\n".join(lines)
 

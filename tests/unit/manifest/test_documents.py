@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from batchsync.errors import ManifestError
 from batchsync.manifest import Manifest, load, starter
+from batchsync.manifest.json_text import read_json
+from batchsync.manifest.tree import Items, Node, Pairs
 from batchsync.model.job import Mode, SourceKind
+from batchsync.model.problem import Place
 
 ENTRY = {"video": "a.mp4", "audio": "b.wav"}
 
@@ -81,7 +84,7 @@ def test_a_fault_in_defaults_is_said_once_where_it_stands() -> None:
 
 def test_faults_of_shape() -> None:
     manifest = yaml(
-        "version: 2\njbos: []\nmatrix: {video: [a.mp4]}\njobs:\n- just text\n- [a, b]\n"
+        "version: 2\njbos: []\nmatrix: text\njobs:\n- just text\n- [a, b]\n"
         "- {video: [a.mp4], audio: b.wav, tags: de, style: x, bogus: {}}\n"
     )
     assert faults(manifest) == [
@@ -94,12 +97,11 @@ def test_faults_of_shape() -> None:
         (7, "tags"),
         (7, "style"),
         (7, "bogus"),
-        (7, "video"),
     ]
     by_column = {p.column: p for p in manifest.problems[:4]}
     assert by_column["version"].value == "2"
     assert by_column["jbos"].hint == "did you mean 'jobs'?"
-    assert by_column["matrix"].message == "is not supported by this version"
+    assert by_column["matrix"].message == "must be a mapping of axes and templates, not a single value"
 
 
 def test_duplicate_keys_are_faults_on_their_own_line() -> None:
@@ -135,9 +137,11 @@ def test_aliases_that_would_explode_are_refused() -> None:
 
 def test_the_bound_counts_what_aliases_unfold_to(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "- &a {video: a.mp4, audio: b.wav}\n" + "- *a\n" * 4
-    monkeypatch.setattr("batchsync.manifest.tree.MAX_NODES", 26)  # the list, and five entries of five values each
+    monkeypatch.setattr(
+        "batchsync.manifest.yaml_text.MAX_NODES", 26
+    )  # the list, and five entries of five values each
     assert len(yaml(text).specs) == 5
-    monkeypatch.setattr("batchsync.manifest.tree.MAX_NODES", 25)
+    monkeypatch.setattr("batchsync.manifest.yaml_text.MAX_NODES", 25)
     assert yaml(text).specs == ()
 
 
@@ -202,7 +206,7 @@ def test_json_numbers_stay_what_the_user_wrote(tmp_path: Path) -> None:
     assert spec.tags == {"n": "1" + "0" * 29, "yes": "true"}
 
 
-def test_json_faults_name_the_entry(tmp_path: Path) -> None:
+def test_json_faults_name_the_entry_where_several_share_a_line(tmp_path: Path) -> None:
     file = tmp_path / "jobs.json"
     file.write_text(
         '[{"video": "a.mp4", "audio": "b.wav"}, {"video": "a.mp4", "audio": "b.wav", "end_seconds": NaN},'
@@ -214,16 +218,91 @@ def test_json_faults_name_the_entry(tmp_path: Path) -> None:
     assert str(manifest.problems[0]).startswith(f"{file}: entry 2: end_seconds 'NaN': must be finite")
 
 
-def test_json_that_can_t_be_read(tmp_path: Path) -> None:
+def test_json_faults_know_their_lines(tmp_path: Path) -> None:
     file = tmp_path / "jobs.json"
-    for text, line, said in (
-        ('[\n{"a": 1,}\n]', 2, "not JSON"),
-        ('{"video": 1}\n{"video": 2}\n', 2, "Extra data"),
-        ("[" * 200_000, None, "nested"),
-    ):
-        file.write_text(text)
-        (problem,) = load(file).problems
-        assert (problem.place.line, said in problem.message) == (line, True)
+    file.write_text(
+        '{\n  "version": 1,\n  "defaults": {"generation_mode": "fast"},\n  "jobs": [\n'
+        '    {\n      "video": "a.mp4",\n      "audio": "b.avi",\n      "tags": {\n        "": "x"\n      }\n    },\n'
+        '    {"video": "a\\u0062.mp4",\n     "audio": "b.wav",\n     "audio": "c.wav", "vidio": [1,\n 2]},\n'
+        '    {"video": "a.mp4", "audio": "b.wav", "generation_mode": "pro", "name": "x \\" y"}\n  ]\n}\n'
+    )
+    for ends in ("\n", "\r\n", "\r"):
+        file.write_bytes(file.read_bytes().replace(b"\n", ends.encode()))
+        manifest = load(file)
+        assert faults(manifest) == [
+            (3, "generation_mode"),
+            (7, "audio"),
+            (9, "tag."),
+            (14, "audio"),
+            (14, "vidio"),
+        ]
+        assert [(spec.place.line, spec.place.entry) for spec in manifest.specs] == [(16, None)]
+        assert str(manifest.problems[1]).startswith(f"{file}:7: audio 'b.avi': .avi is not")
+        file.write_bytes(file.read_bytes().replace(ends.encode(), b"\n"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('[\n{"a": 1,}\n]', 2, "there is a comma too many before } (column 9)"),
+        ('[\n{"a": 1},\n]', 3, "there is a comma too many before ]"),
+        ('{"video": 1}\n{"video": 2}\n', 2, "it goes on after its end (column 1) (one job a line is JSON Lines"),
+        ("[" * 200_000, 1, "nested"),
+        ('[{"video": "a.mp4"', 1, "it ends where a comma or } should be"),
+        ('[{"video" "a.mp4"}]', 1, "a colon after the key 'video'"),
+        ("[{'video': 1}]", 1, "JSON's quotes are double"),
+        ('[\n# jobs\n{"video": 1}]', 2, "JSON has no comments"),
+        ('[{\n“video”: "a.mp4"}]', 2, "“ is a typographic quote"),
+        ('[{\n"video": “a.mp4”}]', 2, "“ is a typographic quote"),
+        ('[{"id": "x",\n"video": "a.mp4”\n}]', 2, "” is not a straight quote"),
+        ('[{"video": "a\nb"}]', 1, "a line end or control character inside quotes"),
+        ('[{"video": "C:\\media\\x.mp4"}]', 1, "a backslash is written"),
+        ('[{"video": "a.mp4}]', 1, "the quote that opens here is not closed (column 12)"),
+        ('[{"id": 007}]', 1, "'0' where a comma or } should be"),
+        ("[tru]", 1, "'t' where a value should be"),
+    ],
+)
+def test_json_that_can_t_be_read(tmp_path: Path, text: str, line: int, said: str) -> None:
+    file = tmp_path / "jobs.json"
+    file.write_text(text, encoding="utf-8")
+    (problem,) = load(file).problems
+    assert problem.place.line == line
+    assert said in f"{problem.message} ({problem.hint})"
+
+
+def test_json_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("batchsync.manifest.json_text.MAX_NODES", 6)
+    assert len(data([ENTRY, ENTRY], tmp_path).specs) == 2
+    (problem,) = data([ENTRY, ENTRY, ENTRY], tmp_path).problems
+    assert "holds more than" in problem.message
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+        max_leaves=20,
+    ),
+    st.sampled_from([None, 0, 3]),
+    st.booleans(),
+)
+def test_json_is_read_as_the_standard_library_reads_it(value: object, indent: int | None, ascii: bool) -> None:
+    text = json.dumps(value, indent=indent, ensure_ascii=ascii)
+    assert plain(read_json(text, Place("x"))) == as_written(value)
+
+
+def as_written(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: as_written(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [as_written(item) for item in value]
+    return value if value is None or isinstance(value, str) else json.dumps(value)
+
+
+def plain(node: Node) -> object:
+    if isinstance(node, Pairs):
+        return {key: plain(value) for key, (_, value) in node.items.items()}
+    return [plain(item) for item in node.items] if isinstance(node, Items) else node.text
 
 
 def test_lone_surrogates_are_faults(tmp_path: Path) -> None:
@@ -305,10 +384,11 @@ def test_the_starter_is_a_good_manifest(tmp_path: Path) -> None:
     assert manifest.problems == ()
     assert [spec.id for spec in manifest.specs] == ["intro-es"]
     # What is commented out must work when the marks are taken away.
-    file.write_text(
-        starter().replace("  # - id", "  - id").replace("  #   ", "    ").replace("  # max", "  max"), "utf-8"
-    )
-    assert [spec.id for spec in load(file).specs] == ["intro-es", "outro-fr"]
+    head, matrix = starter().split("\n# matrix:")
+    text = head.replace("  # - id", "  - id").replace("  #   ", "    ").replace("  # max", "  max")
+    file.write_text(text + "\nmatrix:" + matrix.replace("\n# ", "\n"), "utf-8")
+    ids = ["intro-es", "outro-fr", "intro-fr", "intro-de", "outro-fr"]
+    assert [spec.id for spec in load(file).specs] == ids
     assert load(file).problems == ()
 
 

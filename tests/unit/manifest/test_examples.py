@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,16 @@ def test_the_demo() -> None:
     assert found.uploads.files == 6
 
 
-@pytest.mark.parametrize(("name", "jobs"), [("minimal.yaml", 1), ("every-option.yaml", 6), ("vendor-body.json", 2)])
+@pytest.mark.parametrize(
+    ("name", "jobs"),
+    [
+        ("minimal.yaml", 1),
+        ("every-option.yaml", 6),
+        ("vendor-body.json", 2),
+        ("matrix.yaml", 7),
+        ("spreadsheet.csv", 3),
+    ],
+)
 def test_the_others(name: str, jobs: int) -> None:
     found = planned(name)
     assert found.problems == ()
@@ -52,6 +62,39 @@ def test_every_option_is_in_its_example() -> None:
     } <= set(manifest.columns)  # fmt: skip
     assert manifest.specs[0].id == "007"
     assert manifest.specs[2].tags["lang"] == "no"
+
+
+def test_the_matrix() -> None:
+    jobs = planned("matrix.yaml").jobs
+    assert [job.output for job in jobs][3:] == [
+        "fr/bars-fr.mp4",
+        "es/dusk-es.mp4",
+        "es/bars-lite.mp4",
+        "es/bars-pro.mp4",
+    ]
+
+
+def test_the_spreadsheet() -> None:
+    data = (FOLDER / "spreadsheet.csv").read_bytes()
+    assert b";" in data
+    assert b"\r\n" in data
+    with pytest.raises(UnicodeDecodeError):
+        data.decode("utf-8")
+    specs = [job.spec for job in planned("spreadsheet.csv").jobs]
+    assert [(spec.id, spec.start_seconds, spec.end_seconds) for spec in specs] == [
+        ("moderation-es", 0.5, 2.5),
+        ("moderation-fr", 0, 2.25),
+        ("balken-de", 0, 2),
+    ]
+    assert [spec.tags["Größe"] for spec in specs] == ["groß", "groß", "klein"]
+    assert [spec.name for spec in specs][1:] == ["Moderation; französisch", 'Balken "neu"']
+
+
+def test_every_example_is_in_the_table() -> None:
+    readme = (FOLDER / "README.md").read_text()
+    assert {path.name for path in FOLDER.iterdir()} - {"README.md", "media"} == set(
+        re.findall(r"^\| `([\w.-]+\.\w+)`", readme, re.M)
+    )
 
 
 def test_the_broken_one_reports_every_fault() -> None:

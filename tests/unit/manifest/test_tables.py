@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from batchsync.errors import ManifestError
 from batchsync.manifest import Manifest, load
+from batchsync.manifest.values import TYPOGRAPHIC_QUOTES
 
 TEXT = "id,name,video,audio,start_seconds\nä1,Größe,a.mp4,b.wav,1.5\n"
 
@@ -95,16 +96,65 @@ def test_standard_input_starts_at_the_working_folder(tmp_path: Path, monkeypatch
 
 
 def test_unknown_columns_are_faults_with_a_suggestion() -> None:
-    manifest = read("id,vidoe,audio,lang,start,tags.lang,End_Seconds\n1,a.mp4,b.wav,de,1,x,2\n")
+    manifest = read("id,vidoe,audio,lang,start,tags.lang,End_Second\n1,a.mp4,b.wav,de,1,x,2\n")
     by_column = {p.column: p for p in manifest.problems}
-    assert set(by_column) == {"vidoe", "video", "lang", "start", "tags.lang", "End_Seconds"}
+    assert set(by_column) == {"vidoe", "video", "lang", "start", "tags.lang", "End_Second"}
     assert by_column["vidoe"].hint == "did you mean 'video'?"
     assert by_column["start"].hint == "did you mean 'start_seconds'?"
-    assert by_column["End_Seconds"].hint == "did you mean 'end_seconds'?"
+    assert by_column["End_Second"].hint == "did you mean 'end_seconds'?"
     assert by_column["tags.lang"].hint == "did you mean 'tag.lang'?"
     assert "tag.lang" in (by_column["lang"].hint or "")
     assert {p.place.line for p in manifest.problems} == {1}
     assert manifest.specs == ()
+
+
+def test_headers_in_any_case_and_with_spaces_or_dashes() -> None:
+    manifest = read("ID,VIDEO,Audio,End Seconds,generation-mode,Tag.Lang,MAX_FPS  limit\nA,a.mp4,b.wav,2,pro,De,24\n")
+    assert manifest.problems == ()
+    assert manifest.columns == (
+        "id", "video", "audio", "end_seconds", "generation_mode", "tag.Lang", "max_fps_limit",
+    )  # fmt: skip
+    assert manifest.specs[0].tags == {"Lang": "De"}
+    twice = read("video,Video,audio\na.mp4,b.mp4,b.wav\n")
+    assert faults(twice) == [(1, "video", None)]
+
+
+@pytest.mark.parametrize("text", ["id|video|audio\n1|a.mp4|b.wav\n", '"video,audio"\n"a.mp4,b.wav"\n'])
+def test_a_header_in_one_cell_is_one_fault(text: str) -> None:
+    (problem,) = read(text).problems
+    assert (problem.place.line, problem.value) == (1, text.split("\n")[0].strip('"'))
+    assert "sep=|" in (problem.hint or "")
+
+
+def test_titles_above_the_header_are_warned_about() -> None:
+    manifest = read("Table 1\n\nSpring, 2026;;\nvideo;audio;end_seconds\na.mp4;b.wav;1,5\n")
+    assert [(p.severity, p.place.line, p.value) for p in manifest.problems] == [
+        ("warning", 1, "Table 1"),
+        ("warning", 3, "Spring, 2026"),
+    ]
+    assert [(spec.place.line, spec.end_seconds) for spec in manifest.specs] == [(5, 1.5)]
+    assert faults(read("a.mp4,b.wav\nc.mp4,d.wav\n"))[0][:2] == (1, "a.mp4")
+
+
+@pytest.mark.parametrize("mark", ["\u00a0", "\u200b", "\ufeff", "\u202a", " \u200b\u00a0 ", "\u2007"])
+def test_what_nobody_sees_at_the_ends_of_a_value_is_not_of_it(mark: str) -> None:
+    cells = [f"{mark}{cell}{mark}" for cell in ("id", "video", "audio", "generation_mode", "tag.x", "end_seconds")]
+    values = [f"{mark}{cell}{mark}" for cell in ("a1", "a.mp4", "b.wav", "pro", "es", "1.5")]
+    manifest = read(",".join(cells) + "\n" + ",".join(values) + f"\n{mark},,,,,\n")
+    assert manifest.problems == ()
+    (spec,) = manifest.specs
+    assert spec.row == {
+        "id": "a1", "video": "a.mp4", "audio": "b.wav", "generation_mode": "pro", "tag.x": "es", "end_seconds": "1.5",
+    }  # fmt: skip
+
+
+def test_after_a_cell_of_several_lines_the_lines_are_still_right() -> None:
+    manifest = read('video,audio,tag.note,end_seconds\r\na.mp4,b.wav,"one\r\ntwo",x\r\nc.mp4,d.wav,"",y\r\n')
+    assert faults(manifest) == [(2, "end_seconds", "x"), (4, "end_seconds", "y")]
+
+
+def test_a_hashtag_is_no_error_of_a_spreadsheet() -> None:
+    assert read("video,audio,tag.x\na.mp4,b.wav,#NULL\n").specs[0].tags == {"x": "#NULL"}
 
 
 def test_a_missing_column_is_said_once_and_the_rows_are_checked_all_the_same() -> None:
@@ -191,7 +241,12 @@ def test_undecodable_bytes_are_placed() -> None:
     assert caught.value.problems[0].place.line == 3
 
 
-cells = st.text(st.characters(codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf")), max_size=20)
+cells = st.text(
+    st.characters(
+        codec="utf-8", exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf"), exclude_characters=TYPOGRAPHIC_QUOTES + "#"
+    ),
+    max_size=20,
+)
 
 
 @given(st.lists(st.fixed_dictionaries({"id": cells, "name": cells, "tag.x": cells}), min_size=1, max_size=8))
