@@ -61,7 +61,7 @@ def _from_av(media: Any, time_base: int) -> Probed:
     moving = [one for one in media.streams.video if not int(getattr(one, "disposition", 0)) & _ATTACHED_PICTURE]
     stream = next(iter([*moving, *media.streams.audio]), None)
     if stream is None:
-        return Probed(kind="other")
+        return Probed(kind="other") if len(media.streams) else BROKEN
     duration = None
     if stream.duration is not None and stream.time_base is not None:
         duration = _positive(stream.duration * stream.time_base)
@@ -98,7 +98,9 @@ def _from_ffprobe(said: Mapping[str, Any]) -> Probed:
             if stream.get("codec_type") == kind:
                 duration = _positive(stream.get("duration")) or _positive(said.get("format", {}).get("duration"))
                 return Probed(duration, _positive(stream.get("avg_frame_rate")) if kind == "video" else None, kind)
-    return Probed(kind="other" if "streams" in said else None)
+    if "streams" not in said:
+        return Probed()
+    return Probed(kind="other") if said["streams"] else BROKEN
 
 
 def _with_wave(path: str) -> Probed:

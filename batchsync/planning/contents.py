@@ -64,10 +64,12 @@ def _misnamed(role: str, extension: str, found: Format) -> Flaw:
 def _by_kind(role: str, facts: MediaFacts) -> Flaw | None:
     if facts.kind == "broken":
         return Flaw("can't be decoded: it is cut or damaged", "copy or export it again")
-    if role == "video" and facts.kind in ("audio", "other"):
-        return Flaw("has no picture, only sound" if facts.kind == "audio" else "has no picture in it", _choices(role))
+    if role == "video" and facts.kind == "audio":
+        return Flaw("has no picture, only sound", _choices(role))
+    if role == "video" and facts.kind == "other":
+        return Flaw("has no picture in it, or is cut", _choices(role))
     if role == "audio" and facts.kind == "other":
-        return Flaw("has no sound in it", _choices(role))
+        return Flaw("has no sound in it, or is cut", _choices(role))
     if facts.duration == 0:
         return Flaw("is empty: its length is 0 s", "copy or export it again")
     return None
