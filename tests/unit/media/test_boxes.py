@@ -115,6 +115,28 @@ def test_what_has_no_frame_is_of_no_length(tmp_path: Path) -> None:
     assert read(str(path)) == Probed(None, None, "video"), "its fragments may be elsewhere"
 
 
+def fragment(at: int, each: int, frames: int) -> bytes:
+    return box(
+        b"moof",
+        box(
+            b"traf",
+            box(b"tfhd", struct.pack(">IIII", 0x2 | 0x8, 0, 1, each)),
+            box(b"tfdt", struct.pack(">II", 0, at)),
+            box(b"trun", struct.pack(">II", 0, frames)),
+        ),
+    )
+
+
+def test_fragments_say_when_they_are_and_how_long_their_frames(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    fragments = [fragment(5000, 40, 25), fragment(7000, 40, 25)]  # a second each, and one between them
+    trex = box(b"mvex", box(b"trex", struct.pack(">4I", 0, 0, 1, 7)))
+    path.write_bytes(film(more=trex) + b"".join(fragments))
+    found = read(str(path))
+    assert found.duration == 3.0
+    assert found.fps == pytest.approx(50 / 3)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -138,7 +160,7 @@ def test_odd_boxes_are_not_known(tmp_path: Path, data: bytes) -> None:
 
 def test_a_table_is_never_longer_than_its_box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "film.mp4"
-    path.write_bytes(film(stts=struct.pack(">IIII", 0, 0xFFFFFFFF, 10, 40)))
+    path.write_bytes(film(stts=struct.pack(">IIII", 0, 0xFFFFFFFF, 10, 40), more=box(b"free", b"\0\1" * 64)))
     assert read(str(path)) == Probed(0.4, 25.0, "video")
     monkeypatch.setattr(boxes, "MOST_BOXES", 5)
     assert read(str(path)) == Probed()

@@ -186,7 +186,9 @@ def test_what_can_t_be_probed_is_just_not_known(tmp_path: Path) -> None:
 
 def test_what_a_decoder_refuses_is_broken_only_if_it_says_that_it_is_media(tmp_path: Path) -> None:
     whole = (MEDIA / "bars.mp4").read_bytes()
-    for name, data, kind in (("cut.mp4", whole[:100], "broken"), ("text.mp4", b"words " * 99, None)):
+    lost = whole[:32] + b"\0\0\x40\0mdat" + bytes(200)  # a recording that was never finished: no tables
+    cases = (("cut.mp4", whole[:100], "broken"), ("lost.mp4", lost, "broken"), ("text.mp4", b"words " * 99, None))
+    for name, data, kind in cases:
         (tmp_path / name).write_bytes(data)
         assert facts(str(tmp_path / name), nothing).kind == kind
 

@@ -41,6 +41,7 @@ SYNC = b"\x47" + bytes(187)
         (b"\xff\xf3\x70\xc0", "mp3"),
         (b"\xff\xf1\x50\x80", "aac"),
         (b"\xff\xfe<\0h\0t\0", UNKNOWN),  # text in UTF-16
+        (b"\xff\xfea\0b\0", UNKNOWN),
         (b"\xff\xff\xff\xff", UNKNOWN),
         (b"fLaC\0\0\0\x22", "flac"),
         (b"OggS\0\x02", "ogg"),
