@@ -61,11 +61,7 @@ def prepare(
     fresh = tuple(fact for path, fact in facts.items() if known.get(path) != fact)
     if ledger:
         ledger.remember(fresh)  # at once: a manifest with a fault is read again when the fault is mended
-        planned = ledger.read(
-            lambda v: plan(manifest.specs, facts, dict(errors), v.known_jobs(outputs), manifest=manifest.path)
-        )
-    else:
-        planned = plan(manifest.specs, facts, dict(errors), NothingKnown(), manifest=manifest.path)
+    planned = _planned(manifest, facts, dict(errors), ledger, outputs)
     problems = (*manifest.problems, *planned.problems)
     problems += tuple(in_the_way(planned, outputs, ledger))
     problems += tuple(led_away(planned, outputs))
@@ -75,6 +71,18 @@ def prepare(
     if faults:
         raise ManifestError(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {manifest.path}", problems)
     return Prepared(manifest, planned, fresh, outputs)
+
+
+def _planned(
+    manifest: Manifest,
+    facts: Mapping[str, MediaFacts],
+    errors: Mapping[str, str],
+    ledger: Ledger | None,
+    outputs: str,
+) -> Plan:
+    if ledger is None:
+        return plan(manifest.specs, facts, errors, NothingKnown(), manifest=manifest.path)
+    return ledger.read(lambda v: plan(manifest.specs, facts, errors, v.known_jobs(outputs), manifest=manifest.path))
 
 
 def prepare_at(
