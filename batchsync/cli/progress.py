@@ -1,4 +1,4 @@
-"""The progress of a run: a bar on a terminal, a log line now and then where there is none."""
+"""The progress of a run, and of reading files before it: a bar on a terminal, else a log line now and then."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from batchsync.runner.snapshot import Snapshot
 
 FIRST_LINE_SECONDS = 10.0
 LINE_SECONDS = 60.0
+READING_SECONDS = 1.0  # that reading files may take without a bar
 _ENDED = (Shown.COMPLETE, Shown.FAILED, Shown.CANCELED, Shown.HELD)
 _TOLD = (
     Shown.UPLOADING,
@@ -86,6 +87,41 @@ class Progress:
         return f" · about {minutes:.0f} min left" if minutes >= 1 else " · less than a minute left"
 
     def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            with suppress(OSError, ValueError):
+                self._bar.close()
+
+
+class Reading:
+    """A bar while local files are read, for people at a terminal who wait for it longer than a moment."""
+
+    def __init__(self, *, enabled: bool, quiet: bool) -> None:
+        self._bar: tqdm[Any] | None = None
+        self._use_bar = enabled and not quiet and sys.stderr.isatty()
+
+    def show(self, done: int, total: int) -> None:
+        """Say that `done` of `total` files are read."""
+        if not self._use_bar:
+            return
+        with suppress(OSError, ValueError):
+            if self._bar is None:
+                self._bar = tqdm(
+                    total=total,
+                    desc="Reading media",
+                    unit="file",
+                    file=sys.stderr,
+                    dynamic_ncols=True,
+                    leave=False,
+                    delay=READING_SECONDS,
+                )
+            self._bar.update(done - self._bar.n)
+
+    def __enter__(self) -> Reading:
         return self
 
     def __exit__(

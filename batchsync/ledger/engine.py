@@ -75,8 +75,11 @@ def copy_sqlite(source: Path, target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def make_engine(url: URL, *, write: bool) -> Engine:
-    """An engine whose transactions lock from their first moment (`write`) or only read a snapshot."""
+def make_engine(url: URL, *, write: bool, patience_ms: int = BUSY_TIMEOUT_MS) -> Engine:
+    """An engine whose transactions lock from their first moment (`write`) or only read a snapshot.
+
+    `patience_ms` is how long SQLite waits for a lock that somebody else holds.
+    """
     # What a user types may hold a password, and what stands in a row may be private: neither belongs in an error.
     try:
         engine = create_engine(url, hide_parameters=True)
@@ -86,16 +89,16 @@ def make_engine(url: URL, *, write: bool) -> Engine:
             f"nothing here can open a ledger at {shown}", hint="use a path, such as batchsync.db"
         ) from None
     if engine.dialect.name == "sqlite":
-        _prepare_sqlite(engine, write=write)
+        _prepare_sqlite(engine, write, patience_ms)
     return engine
 
 
-def _prepare_sqlite(engine: Engine, *, write: bool) -> None:
+def _prepare_sqlite(engine: Engine, write: bool, patience_ms: int) -> None:
     @event.listens_for(engine, "connect")
     def connect(connection: sqlite3.Connection, _: ConnectionPoolEntry) -> None:
         connection.isolation_level = None  # transactions begin where we say, not where the driver guesses
         cursor = connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.execute(f"PRAGMA busy_timeout={patience_ms}")
         cursor.execute("PRAGMA foreign_keys=ON")
         if write:
             cursor.execute("PRAGMA journal_mode=WAL")

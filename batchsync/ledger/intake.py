@@ -66,6 +66,8 @@ class Intake(Moves):
                 "digest": item.digest,
                 "duration": item.duration,
                 "fps": item.fps,
+                "format": item.format,
+                "kind": item.kind,
             }
             for item in facts
         ]

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from batchsync.clock import Clock, SystemClock
-from batchsync.errors import LedgerBusy, LedgerMissing
+from batchsync.errors import DiskFull, LedgerBusy, LedgerError, LedgerMissing
 from batchsync.ledger import schema
 from batchsync.ledger.claims import Claims
 from batchsync.ledger.decisions import Decisions
@@ -33,8 +33,11 @@ from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
 from batchsync.ledger.submissions import Answers
 from batchsync.ledger.views import Views
+from batchsync.model.job import MediaFacts
 
 log = logging.getLogger("batchsync.ledger")
+
+REMEMBER_MS = 500  # how long to wait for a lock when nothing but time is at stake
 
 T = TypeVar("T")
 
@@ -119,6 +122,20 @@ class Ledger:
         """Run `work` on one snapshot."""
         with self._begin(self._reader) as connection:
             return work(Views(connection, self.clock.now()))
+
+    def remember(self, facts: Sequence[MediaFacts]) -> None:
+        """Keep what was read of local files, so that it is read once. It only saves time: where the ledger can't be
+        written, or is locked for more than a moment, it is forgotten."""
+        if not facts:
+            return
+        hasty = make_engine(self.url, write=True, patience_ms=REMEMBER_MS)
+        try:
+            with database_errors(self.url), hasty.begin() as connection:
+                Writes(connection, self.clock.now(), None).remember_media(facts)
+        except (LedgerError, DiskFull) as error:
+            log.debug("what was read of local files is not kept: %s", error)
+        finally:
+            hasty.dispose()
 
     def backup(self, target: Path) -> None:
         """Copy the ledger as of one moment into a new file; see `schema.backup`."""

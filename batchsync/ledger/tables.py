@@ -276,6 +276,8 @@ class MediaFile(Base):
     digest: Mapped[str] = mapped_column(String(64))
     duration: Mapped[float | None]
     fps: Mapped[float | None]
+    format: Mapped[str | None] = mapped_column(String(16))
+    kind: Mapped[str | None] = mapped_column(String(16))
 
 
 def table(entity: type[Base]) -> Table:

@@ -1,4 +1,4 @@
-"""Facts about local files: size, content digest, duration, frame rate; what is remembered is not read again."""
+"""Facts about local files: what they are, size, content digest, duration, frame rate; each file is read once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ import os
 import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from batchsync.media.formats import HEAD_BYTES, kind_of, recognise
 from batchsync.media.probe import probe
+from batchsync.media.probed import Probed
+from batchsync.model.formats import UNKNOWN
 from batchsync.model.job import MediaFacts
 
 READERS = min(8, (os.cpu_count() or 1) + 2)
@@ -95,25 +98,42 @@ def _look(path: str) -> _Seen:
 
 
 def _read(seen: _Seen, remembered: MediaFacts | None) -> MediaFacts:
-    if remembered is not None and remembered.duration is not None:
+    settled = remembered is not None and (remembered.duration is not None or remembered.kind == "other")
+    if remembered is not None and settled and remembered.format is not None:
         return remembered
-    digest = remembered.digest if remembered is not None else _digest(seen)
-    probed = probe(seen.path)
-    if remembered is not None:  # it may be possible now what was not then
-        return replace(remembered, duration=probed.duration, fps=probed.fps)
-    return MediaFacts(seen.path, seen.size, seen.mtime_ns, digest, probed.duration, probed.fps)
+    head, digest = _content(seen, remembered)
+    name = recognise(head)
+    probed = _probed(seen.path, name)
+    # What is remembered without a length is probed again: it may be possible now what was not then.
+    return MediaFacts(
+        seen.path, seen.size, seen.mtime_ns, digest, probed.duration, probed.fps, name, probed.kind or kind_of(name)
+    )
 
 
-def _digest(seen: _Seen) -> str:
+def _probed(path: str, name: str) -> Probed:
+    if kind_of(name) == "other":
+        return Probed()  # a decoder would take a picture for a very short video
+    found = probe(path)
+    if name == UNKNOWN and found.kind == "broken":
+        return Probed()  # nobody says that it is media at all
+    return found
+
+
+def _content(seen: _Seen, remembered: MediaFacts | None) -> tuple[bytes, str]:
+    """The first bytes of a file, and its digest."""
     try:
         with open(seen.path, "rb") as stream:
+            head = stream.read(HEAD_BYTES)
+            if remembered is not None:
+                return head, remembered.digest
+            stream.seek(0)
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
             after = os.fstat(stream.fileno())
     except (OSError, ValueError) as error:
         raise _unusable(error) from None
     if (after.st_size, after.st_mtime_ns) != (seen.size, seen.mtime_ns):
         raise UnusableFile("was changed while it was read; try again when it is finished")
-    return digest
+    return head, digest
 
 
 def _unusable(error: OSError | ValueError) -> UnusableFile:

@@ -1,6 +1,6 @@
-"""How long a media file is, and at what frame rate: PyAV, else ffprobe, else (for .wav) the standard library.
+"""How long a media file is, what is in it, and at what frame rate: PyAV, else ffprobe, else what needs neither.
 
-What can't be read is not a fault: it is just not known.
+What can't be read is just not known. Only PyAV and ffprobe can call a file `broken`: the others know too little.
 """
 
 from __future__ import annotations
@@ -12,31 +12,25 @@ import subprocess
 import wave
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
-from batchsync.model.job import VIDEO_EXTENSIONS
+from batchsync.media import boxes
+from batchsync.media.probed import Probed
 
 FFPROBE_SECONDS = 60.0
-
-
-class Probed(NamedTuple):
-    """`duration` in seconds, `fps` in frames per second; None for what is not known."""
-
-    duration: float | None = None
-    fps: float | None = None
+BROKEN = Probed(kind="broken")
+_ATTACHED_PICTURE = 0x400  # ffmpeg's flag of a cover, which is a video stream to it
 
 
 def probe(path: str) -> Probed:
     """What can be found out about the file at `path`, an absolute path. Never raises."""
-    for reader in (_with_av, _with_ffprobe, _with_wave):
+    kind = None
+    for reader in (_with_av, _with_ffprobe, boxes.read, _with_wave):
         found = reader(path)
-        if found.duration is not None:
-            return found
-    return Probed()
-
-
-def _is_video(path: str) -> bool:
-    return path.rsplit(".", 1)[-1].lower() in VIDEO_EXTENSIONS
+        if found.duration is not None or found == BROKEN:
+            return found._replace(kind=kind or found.kind)
+        kind = kind or found.kind
+    return Probed(kind=kind)
 
 
 def _positive(value: Any) -> float | None:
@@ -56,39 +50,57 @@ def _with_av(path: str) -> Probed:
     try:
         # A playlist in disguise must not make it reach the network.
         with av.open(path, options={"protocol_whitelist": "file"}, metadata_errors="replace") as media:
-            streams: list[Any] = list(media.streams.video if _is_video(path) else media.streams.audio)
-            stream = streams[0] if streams else None
-            duration = None
-            if stream is not None and stream.duration is not None and stream.time_base is not None:
-                duration = _positive(stream.duration * stream.time_base)
-            if duration is None and media.duration is not None:
-                duration = _positive(Fraction(media.duration, av.time_base))
-            return Probed(duration, _positive(getattr(stream, "average_rate", None)) if _is_video(path) else None)
-    except Exception:  # whatever a broken file provokes in a decoder, its length is just not known
+            return _from_av(media, av.time_base)
+    except av.error.InvalidDataError:
+        return BROKEN
+    except Exception:  # whatever else a file provokes in a decoder, its length is just not known
         return Probed()
+
+
+def _from_av(media: Any, time_base: int) -> Probed:
+    moving = [one for one in media.streams.video if not int(getattr(one, "disposition", 0)) & _ATTACHED_PICTURE]
+    stream = next(iter([*moving, *media.streams.audio]), None)
+    if stream is None:
+        return Probed(kind="other") if len(media.streams) else BROKEN
+    duration = None
+    if stream.duration is not None and stream.time_base is not None:
+        duration = _positive(stream.duration * stream.time_base)
+    if duration is None and media.duration is not None:
+        duration = _positive(Fraction(media.duration, time_base))
+    if duration is None and next(media.demux(stream)).size == 0:
+        duration = 0.0  # it has no frame; one that has some is only of unknown length
+    if not moving:
+        return Probed(duration, None, "audio")
+    return Probed(duration, _positive(stream.average_rate), "video")
 
 
 def _with_ffprobe(path: str) -> Probed:
     program = shutil.which("ffprobe")
     if program is None:
         return Probed()
-    shown = "format=duration:stream=codec_type,duration,avg_frame_rate"
+    shown = "format=duration:stream=codec_type,duration,avg_frame_rate:stream_disposition=attached_pic"
     command = [program, "-v", "error", "-protocol_whitelist", "file", "-show_entries", shown, "-of", "json", path]
     try:
         done = subprocess.run(  # noqa: S603 - no shell, and `path` is absolute, so never an option
             command, capture_output=True, check=True, timeout=FFPROBE_SECONDS, stdin=subprocess.DEVNULL
         )
-        return _from_ffprobe(json.loads(done.stdout), _is_video(path))
+        return _from_ffprobe(json.loads(done.stdout))
+    except subprocess.CalledProcessError as error:
+        return BROKEN if b"Invalid data found" in error.stderr else Probed()
     except (OSError, subprocess.SubprocessError, ValueError):
         return Probed()
 
 
-def _from_ffprobe(said: Mapping[str, Any], video: bool) -> Probed:
-    kind = "video" if video else "audio"
-    streams = [item for item in said.get("streams", []) if item.get("codec_type") == kind]
-    stream = streams[0] if streams else {}
-    duration = _positive(stream.get("duration")) or _positive(said.get("format", {}).get("duration"))
-    return Probed(duration, _positive(stream.get("avg_frame_rate")) if video else None)
+def _from_ffprobe(said: Mapping[str, Any]) -> Probed:
+    streams = [one for one in said.get("streams", ()) if not one.get("disposition", {}).get("attached_pic")]
+    for kind in ("video", "audio"):
+        for stream in streams:
+            if stream.get("codec_type") == kind:
+                duration = _positive(stream.get("duration")) or _positive(said.get("format", {}).get("duration"))
+                return Probed(duration, _positive(stream.get("avg_frame_rate")) if kind == "video" else None, kind)
+    if "streams" not in said:
+        return Probed()
+    return Probed(kind="other") if said["streams"] else BROKEN
 
 
 def _with_wave(path: str) -> Probed:
@@ -96,6 +108,6 @@ def _with_wave(path: str) -> Probed:
         return Probed()
     try:
         with wave.open(path, "rb") as sound:
-            return Probed(_positive(Fraction(sound.getnframes(), sound.getframerate())))
+            return Probed(float(Fraction(sound.getnframes(), sound.getframerate())), None, "audio")
     except (OSError, EOFError, wave.Error, ZeroDivisionError):
         return Probed()

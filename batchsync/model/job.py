@@ -82,7 +82,12 @@ class JobSpec:
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
     """What is known of a local file. `size` in bytes, `digest` the SHA-256 in hex, `duration` in seconds;
-    `duration` and `fps` are None where nothing on this machine can read them."""
+    `duration` and `fps` are None where nothing on this machine can read them.
+
+    `format` is what the content is, whatever the name says: a name of `model.formats`, `unknown` where it is nothing
+    that is known there, None where nobody has looked. `kind` is `video`, `audio`, `other` (neither), `broken` (a
+    decoder refused it), or None where it can't be told.
+    """
 
     path: str
     size: int
@@ -90,6 +95,8 @@ class MediaFacts:
     digest: str
     duration: float | None = None
     fps: float | None = None
+    format: str | None = None
+    kind: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,18 +6,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from batchsync.model.job import JobSpec, MediaFacts, Source, ask_digest
+from batchsync.model.job import JobSpec, MediaFacts, ask_digest
 from batchsync.model.problem import Problem
+from batchsync.planning.contents import Contents
 from batchsync.planning.repeats import few
 
 LEAST_END = 0.1
 SLACK = 0.1  # seconds that an end may be beyond a file's own: lengths are rounded where people read them
 PROBES = "`pip install 'batchsync[probe]'`, or an ffprobe on the PATH, reads lengths; or fill in end_seconds"
-
-_COLUMNS = {
-    "video": ("video", "assets.video_file_path", "assets.youtube_url"),
-    "audio": ("audio", "assets.audio_file_path"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +33,29 @@ def asked(
     """The entries that can be planned, and the faults and warnings of all."""
     asks: list[Ask] = []
     problems: list[Problem] = []
-    beyond: list[Problem] = []
+    short: list[Problem] = []
+    contents = Contents(facts, errors)
     for spec in specs:
-        ask = _ask(spec, facts, errors, problems)
+        ask = _ask(spec, facts, contents, problems)
         if ask is not None:
             asks.append(ask)
-            beyond += _beyond(ask)
-    return asks, problems + few(beyond, "ends beyond the end of a file")
+            short += _short_audio(ask)
+    problems += few(contents.doubts, "files whose content is in doubt")
+    return asks, problems + few(short, "the audio is shorter than the clip")
 
 
-def _ask(
-    spec: JobSpec, facts: Mapping[str, MediaFacts], errors: Mapping[str, str], problems: list[Problem]
-) -> Ask | None:
-    before = len(problems)
-    for role, source in (("video", spec.video), ("audio", spec.audio)):
-        if source.is_local and source.value not in facts:
-            column, value = _written(spec, role, source)
-            message = errors.get(source.value, "was not read")
-            hint = None if value == source.value else f"looked for {source.value}"
-            problems.append(Problem(spec.place, message, column=column, value=value, hint=hint))
-    if len(problems) > before:
-        return None
+def _ask(spec: JobSpec, facts: Mapping[str, MediaFacts], contents: Contents, problems: list[Problem]) -> Ask | None:
+    faults = contents.faults(spec)
     video, audio = facts.get(spec.video.value), facts.get(spec.audio.value)
-    end = spec.end_seconds if spec.end_seconds is not None else _end(spec, video, audio, problems)
-    if end is None:
+    if not faults:
+        faults += _late(spec, video)
+    end = spec.end_seconds
+    if end is None and not faults:
+        end = _end(spec, video, audio, faults)
+    problems += faults
+    if faults or end is None:
         return None
     return Ask(spec, end, ask_digest(spec, end, video, audio), video, audio)
-
-
-def _written(spec: JobSpec, role: str, source: Source) -> tuple[str, str]:
-    """The column that names the source, and its text, as they stand in the user's file."""
-    for column in _COLUMNS[role]:
-        if column in spec.row:
-            return column, spec.row[column]
-    return role, source.value
 
 
 def _end(spec: JobSpec, video: MediaFacts | None, audio: MediaFacts | None, problems: list[Problem]) -> float | None:
@@ -96,19 +81,29 @@ def _end(spec: JobSpec, video: MediaFacts | None, audio: MediaFacts | None, prob
     return end
 
 
-def _beyond(ask: Ask) -> list[Problem]:
-    """Warn of a clip that its video or its audio is too short for: what the vendor does then isn't documented."""
-    spec = ask.spec
-    found: list[Problem] = []
+def _late(spec: JobSpec, video: MediaFacts | None) -> list[Problem]:
+    """A clip that its video is too short for: whatever the vendor does then, it isn't what was meant, and is paid."""
+    if video is None or video.duration is None or spec.end_seconds is None:
+        return []
+    if spec.end_seconds <= video.duration + SLACK:
+        return []
+    return [
+        Problem(
+            spec.place,
+            f"is beyond the end of the video, which is {video.duration:.3f} s long",
+            column="end_seconds",
+            value=spec.row.get("end_seconds", f"{spec.end_seconds:g}"),
+            hint=f"at most {math.floor(video.duration * 1000) / 1000:g}",
+        )
+    ]
 
-    def warn(message: str) -> None:
-        value = spec.row.get("end_seconds", f"{ask.end:g}")
-        found.append(Problem(spec.place, message, column="end_seconds", value=value, severity="warning"))
 
-    video, audio = (facts.duration if facts is not None else None for facts in (ask.video, ask.audio))
-    if video is not None and ask.end > video + SLACK:
-        warn(f"is beyond the end of the video, which is {video:.3f} s long")
-    # The audio may be meant for the clip alone, so only its length counts.
-    if audio is not None and ask.end - spec.start_seconds > audio + SLACK:
-        warn(f"makes a clip of {ask.end - spec.start_seconds:g} s, but the audio is only {audio:.3f} s long")
-    return found
+def _short_audio(ask: Ask) -> list[Problem]:
+    """Warn of a clip that its audio is too short for. No fault: somebody may want silence at the end, and what the
+    vendor makes of it isn't documented. The audio may be meant for the clip alone, so only its length counts."""
+    clip, audio = ask.end - ask.spec.start_seconds, ask.audio.duration if ask.audio is not None else None
+    if audio is None or clip <= audio + SLACK:
+        return []
+    message = f"makes a clip of {clip:g} s, but the audio is only {audio:.3f} s long"
+    value = ask.spec.row.get("end_seconds", f"{ask.end:g}")
+    return [Problem(ask.spec.place, message, column="end_seconds", value=value, severity="warning")]

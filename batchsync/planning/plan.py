@@ -71,6 +71,7 @@ class Plan:
     uploads: Uploads
     credits_estimated: int
     credits_worst: int
+    waiting: tuple[PlannedJob, ...] = ()  # those of `jobs` that are not submitted yet
 
 
 def plan(
@@ -135,4 +136,5 @@ def _summary(jobs: Sequence[PlannedJob], old: Mapping[str, KnownJob], problems: 
         uploads=Uploads(len(files), sum(files.values())),
         credits_estimated=sum(job.estimate for job in waiting),
         credits_worst=sum(job.worst for job in waiting),
+        waiting=tuple(waiting),
     )

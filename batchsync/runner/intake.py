@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,8 +15,10 @@ from batchsync.media.facts import gather
 from batchsync.model.job import JobSpec, MediaFacts, PlannedJob
 from batchsync.model.problem import Problem
 from batchsync.planning.plan import NothingKnown, Plan, plan
+from batchsync.planning.tiers import beyond_tier, tier_matters, to_be_sent
 
 Progress = Callable[[int, int], None]
+AskTier = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,12 @@ def prepare(
     ledger: Ledger | None,
     *,
     on_progress: Progress | None = None,
+    ask_tier: AskTier | None = None,
 ) -> Prepared:
     """Read and check a manifest. Raises ManifestError with all faults, OutputError for the output directory.
 
     `ledger` is None where none exists yet. `on_progress(done, all)` is told of files as they are read.
+    `ask_tier` returns the account's tier, None where nobody can say; it is called only if the tier can matter.
     """
     outputs = str(output_dir.absolute())
     manifest = load(source)
@@ -54,30 +58,56 @@ def prepare(
         return found if found and (found.size, found.mtime_ns) == (size, mtime_ns) else None
 
     facts, errors = gather(paths, remembered, on_progress)
+    fresh = tuple(fact for path, fact in facts.items() if known.get(path) != fact)
     if ledger:
-        planned = ledger.read(
-            lambda v: plan(manifest.specs, facts, dict(errors), v.known_jobs(outputs), manifest=manifest.path)
-        )
-    else:
-        planned = plan(manifest.specs, facts, dict(errors), NothingKnown(), manifest=manifest.path)
+        ledger.remember(fresh)  # at once: a manifest with a fault is read again when the fault is mended
+    planned = _planned(manifest, facts, dict(errors), ledger, outputs)
     problems = (*manifest.problems, *planned.problems)
     problems += tuple(in_the_way(planned, outputs, ledger))
     problems += tuple(led_away(planned, outputs))
+    problems += tuple(not_allowed(manifest, planned, facts, ask_tier))
     planned = replace(planned, problems=problems)
     faults = [problem for problem in problems if problem.severity == "error"]
     if faults:
         raise ManifestError(f"{len(faults)} fault{'s' if len(faults) > 1 else ''} in {manifest.path}", problems)
-    fresh = tuple(fact for path, fact in facts.items() if known.get(path) != fact)
     return Prepared(manifest, planned, fresh, outputs)
 
 
-def prepare_at(source: str, output_dir: Path, location: str) -> Prepared:
+def _planned(
+    manifest: Manifest,
+    facts: Mapping[str, MediaFacts],
+    errors: Mapping[str, str],
+    ledger: Ledger | None,
+    outputs: str,
+) -> Plan:
+    if ledger is None:
+        return plan(manifest.specs, facts, errors, NothingKnown(), manifest=manifest.path)
+    return ledger.read(lambda v: plan(manifest.specs, facts, errors, v.known_jobs(outputs), manifest=manifest.path))
+
+
+def prepare_at(
+    source: str,
+    output_dir: Path,
+    location: str,
+    *,
+    on_progress: Progress | None = None,
+    ask_tier: AskTier | None = None,
+) -> Prepared:
     """`prepare` against the ledger at `location`, whether there is one yet or not."""
     try:
         with Ledger(location) as ledger:
-            return prepare(source, output_dir, ledger)
+            return prepare(source, output_dir, ledger, on_progress=on_progress, ask_tier=ask_tier)
     except LedgerMissing:
-        return prepare(source, output_dir, None)
+        return prepare(source, output_dir, None, on_progress=on_progress, ask_tier=ask_tier)
+
+
+def not_allowed(
+    manifest: Manifest, planned: Plan, facts: Mapping[str, MediaFacts], ask_tier: AskTier | None
+) -> list[Problem]:
+    """What the account's tier doesn't allow of what is still to be sent."""
+    specs = to_be_sent(manifest.specs, planned)
+    tier = ask_tier() if ask_tier is not None and tier_matters(specs, facts) else None
+    return beyond_tier(specs, facts, tier)
 
 
 def local_paths(specs: tuple[JobSpec, ...]) -> list[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
+import sqlite3
+import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +16,7 @@ import pytest
 from ledger.book import Hands, add, columns, dump, job, jobs, make_ready, query, start_run
 
 from batchsync.errors import UnknownManifest
+from batchsync.ledger import engine
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.ledger.rows import JobFilter
 from batchsync.ledger.views import Views
@@ -281,7 +285,7 @@ def test_what_was_done_before_under_another_id_is_a_warning_with_its_cost(ledger
 
 def test_what_was_read_of_a_file_is_remembered_and_replaced(ledger: Ledger) -> None:
     old = MediaFacts("/m/a.mp4", 10, 1, "a" * 64)
-    new = replace(old, size=11, mtime_ns=2, digest="b" * 64, duration=2.5, fps=25.0)
+    new = replace(old, size=11, mtime_ns=2, digest="b" * 64, duration=2.5, fps=25.0, format="mp4", kind="video")
     ledger.write(lambda w: w.remember_media([old, replace(old, path="/m/b.mp4")]))
     ledger.write(lambda w: w.remember_media([new]))
     ledger.write(lambda w: w.remember_media([]))
@@ -289,6 +293,30 @@ def test_what_was_read_of_a_file_is_remembered_and_replaced(ledger: Ledger) -> N
         "/m/a.mp4": new,
         "/m/b.mp4": replace(old, path="/m/b.mp4"),
     }
+
+
+def test_what_was_read_is_kept_where_that_costs_no_time_and_forgotten_else(ledger: Ledger, path: Path) -> None:
+    facts = MediaFacts("/m/a.mp4", 10, 1, "a" * 64)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        began = time.monotonic()
+        ledger.remember([facts])
+        assert time.monotonic() - began < 5
+        other.execute("ROLLBACK")
+    assert ledger.read(lambda v: v.media(["/m/a.mp4"])) == {}
+    ledger.remember([facts])
+    assert ledger.read(lambda v: v.media(["/m/a.mp4"])) == {"/m/a.mp4": facts}
+    ledger.remember([])
+
+
+def test_a_ledger_that_can_t_be_written_forgets_what_was_read(
+    ledger: Ledger, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = engine.make_engine
+    # A mode of 0400 doesn't stop root: an engine that can only read does.
+    monkeypatch.setattr("batchsync.ledger.ledger.make_engine", lambda url, **_: real(url, write=False))
+    ledger.remember([MediaFacts("/m/a.mp4", 10, 1, "a" * 64)])
+    assert ledger.read(lambda v: v.media(["/m/a.mp4"])) == {}
 
 
 def test_a_ledger_belongs_to_the_first_vendor_that_it_met(ledger: Ledger) -> None:

@@ -413,6 +413,8 @@ def test_the_first_ledger_opens_after_its_upgrade_with_all_that_was_in_it(tmp_pa
         upgrade(config, "0001")
         insert_balance = "INSERT INTO balances (at, moment, account_id, credits) VALUES (1.0, 'start', 'acc', 500)"
         connection.execute(text(insert_balance))
+        insert_media = "INSERT INTO media (path, size, mtime_ns, digest, duration) VALUES ('/a.mp4', 1, 2, 'd', 3.0)"
+        connection.execute(text(insert_media))
     engine.dispose()
     with pytest.raises(LedgerTooOld):
         Ledger(str(path))
@@ -423,6 +425,8 @@ def test_the_first_ledger_opens_after_its_upgrade_with_all_that_was_in_it(tmp_pa
     with Ledger(str(path)) as ledger:
         assert query(path, "SELECT account_id FROM balances") == [("acc",)]
         assert ledger.read(lambda v: v.readings()) == []  # nobody knows what stood in the ledger then
+        (media,) = ledger.read(lambda v: v.media(["/a.mp4"])).values()
+        assert (media.digest, media.duration, media.format, media.kind) == ("d", 3.0, None, None)
         add(ledger, jobs(2))
         assert ledger.read(lambda v: list(v.check())) == []
 

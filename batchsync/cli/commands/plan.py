@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
 from batchsync.cli import options as o
-from batchsync.cli.connect import Connection, api_key
+from batchsync.cli.asking import WhoPays
 from batchsync.cli.logs import set_up
 from batchsync.cli.output import print_json, print_problems, say
 from batchsync.cli.planning import plan_json, plan_lines
-from batchsync.errors import SettingError
+from batchsync.cli.progress import Reading
 from batchsync.planning.pricing import Price
 from batchsync.runner.intake import prepare_at
-from batchsync.vendor.http import check_api_url
-from batchsync.vendor.port import VendorTrouble
 
 
 @click.command("plan", short_help="read, check and estimate a manifest")
@@ -51,8 +48,10 @@ def command(
     """
     set_up(quiet=quiet, **logging)
     money = Price.parse(price) if price else None
-    prepared = prepare_at(manifest, output_dir, ledger)
-    balance = None if sandbox else _balance(api_url, api_key_file)
+    who_pays = WhoPays(api_url, api_key_file, sandbox=sandbox)
+    with Reading(enabled=not no_progress, quiet=quiet) as reading:
+        prepared = prepare_at(manifest, output_dir, ledger, on_progress=reading.show, ask_tier=who_pays.tier)
+    balance = _balance(who_pays)
     if not quiet:
         print_problems(prepared.warnings)
     if as_json:
@@ -63,24 +62,9 @@ def command(
     return 0
 
 
-def _balance(api_url: str, key_file: Path | None) -> int | None:
+def _balance(who_pays: WhoPays) -> int | None:
     """The account's credits, None where there is no key or no answer."""
-    url = check_api_url(api_url)
-    try:
-        connection = Connection(url, api_key(key_file), sandbox=False)
-    except SettingError:
-        if key_file is not None:
-            raise
-        return None
-
-    async def ask() -> int | None:
-        vendor = connection.vendor()
-        try:
-            return (await vendor.account()).credits
-        except VendorTrouble as failure:
-            say(f"The balance can't be read: {failure.trouble.message}", err=True)
-            return None
-        finally:
-            await vendor.aclose()
-
-    return anyio.run(ask)
+    account = who_pays.account()
+    if who_pays.trouble is not None:
+        say(f"The balance can't be read: {who_pays.trouble}", err=True)
+    return account.credits if account is not None else None

@@ -10,10 +10,12 @@ from typing import Any
 import click
 
 from batchsync.cli import options as o
+from batchsync.cli.asking import WhoPays
 from batchsync.cli.connect import connection
 from batchsync.cli.logs import set_up
 from batchsync.cli.output import print_problems, say
 from batchsync.cli.planning import plan_lines
+from batchsync.cli.progress import Reading
 from batchsync.cli.running import Talk, ask_first, carry_out
 from batchsync.ledger.ledger import Ledger
 from batchsync.planning.pricing import Price
@@ -60,7 +62,9 @@ def command(
     set_up(quiet=quiet, **logging)
     money = Price.parse(price) if price else None
     # First what the user can mend, and only then a ledger: a bad manifest leaves nothing behind.
-    prepared = prepare_at(manifest, output_dir, ledger)
+    who_pays = WhoPays(api_url, api_key_file, sandbox=sandbox)
+    with Reading(enabled=not no_progress, quiet=quiet) as reading:
+        prepared = prepare_at(manifest, output_dir, ledger, on_progress=reading.show, ask_tier=who_pays.tier)
     if not quiet:
         print_problems(prepared.warnings)
     require_output_dir(output_dir)

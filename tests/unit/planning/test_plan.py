@@ -260,17 +260,26 @@ def test_an_end_that_can_t_be_found(video: float | None, audio: float | None, st
     assert found.jobs == ()
 
 
-def test_an_end_beyond_a_file_s_own_is_a_warning() -> None:
-    def told(end: float, **more: Any) -> list[Problem]:
-        facts = [media("/m/a.mp4", None, 5.0), media("/m/b.wav", None, 3.0)]
-        found = make([spec(2, end=end, row={"end_seconds": "as written"}, **more)], facts=facts)
-        assert len(found.jobs) == 1
-        return warnings(found)
+def ending(end: float, **more: Any) -> Plan:
+    facts = [media("/m/a.mp4", None, 5.0), media("/m/b.wav", None, 3.0)]
+    return make([spec(2, end=end, row={"end_seconds": "as written"}, **more)], facts=facts)
 
-    assert told(3.1) == []
-    assert [p.value for p in told(3.2)] == ["as written"]
-    assert told(5.0, start_seconds=2.0) == []
-    assert len(told(5.2)) == 2
+
+def test_a_clip_that_its_audio_is_too_short_for_is_a_warning() -> None:
+    assert ending(3.1).problems == ending(5.0, start_seconds=2.0).problems == ()
+    found = ending(3.2)
+    assert [(p.severity, p.column, p.value) for p in found.problems] == [("warning", "end_seconds", "as written")]
+    assert "a clip of 3.2 s, but the audio is only 3.000 s" in found.problems[0].message
+    assert len(found.jobs) == 1
+
+
+def test_a_clip_beyond_the_end_of_its_video_is_a_fault() -> None:
+    assert errors(ending(5.1)) == []
+    found = ending(5.2)
+    assert [(p.severity, p.column, p.value) for p in found.problems] == [("error", "end_seconds", "as written")]
+    assert "beyond the end of the video, which is 5.000 s" in found.problems[0].message
+    assert found.problems[0].hint == "at most 5"
+    assert found.jobs == ()
 
 
 # --- files ---
