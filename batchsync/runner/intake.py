@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -73,11 +75,22 @@ def prepare(
 
 def prepare_at(source: str, output_dir: Path, location: str) -> Prepared:
     """`prepare` against the ledger at `location`, whether there is one yet or not."""
+    with _many_objects():
+        try:
+            with Ledger(location) as ledger:
+                return prepare(source, output_dir, ledger)
+        except LedgerMissing:
+            return prepare(source, output_dir, None)
+
+
+@contextmanager
+def _many_objects() -> Iterator[None]:
+    """Let nobody look for garbage among objects that all stay: it takes a quarter of the time of a large plan."""
+    gc.disable()
     try:
-        with Ledger(location) as ledger:
-            return prepare(source, output_dir, ledger)
-    except LedgerMissing:
-        return prepare(source, output_dir, None)
+        yield
+    finally:
+        gc.enable()
 
 
 def local_paths(specs: tuple[JobSpec, ...]) -> list[str]:
@@ -88,11 +101,9 @@ def local_paths(specs: tuple[JobSpec, ...]) -> list[str]:
 
 def in_the_way(planned: Plan, output_dir: str, ledger: Ledger | None) -> list[Problem]:
     """Files that stand where an output would go and that this ledger did not write."""
-    waiting = {
-        str(Path(output_dir, job.output)): job
-        for job in (*planned.new, *planned.changed)
-        if os.path.lexists(Path(output_dir, job.output))
-    }
+    # Strings, not Paths: a hundred thousand of these take as long as all the rest of a plan.
+    paths = ((os.path.join(output_dir, job.output), job) for job in (*planned.new, *planned.changed))
+    waiting = {path: job for path, job in paths if os.path.lexists(path)}
     resolved = {path: str(Path(path).parent.resolve() / Path(path).name) for path in waiting}
     ours = ledger.read(lambda v: v.owned(resolved.values())) if ledger and waiting else set()
     return [
@@ -111,8 +122,9 @@ def in_the_way(planned: Plan, output_dir: str, ledger: Ledger | None) -> list[Pr
 def led_away(planned: Plan, output_dir: str) -> list[Problem]:
     """Outputs that a link in the output directory would lead out of it."""
     base = Path(output_dir).resolve()
-    folders = {job.output: Path(output_dir, job.output).parent for job in (*planned.new, *planned.changed)}
-    astray = {folder for folder in set(folders.values()) if not _is_inside(folder, base)}
+    written = (*planned.new, *planned.changed)
+    folders = {os.path.dirname(job.output) for job in written}
+    astray = {folder for folder in folders if not _is_inside(Path(output_dir, folder), base)}
     return [
         Problem(
             job.spec.place,
@@ -121,8 +133,8 @@ def led_away(planned: Plan, output_dir: str) -> list[Problem]:
             value=job.output,
             hint="outputs stay under the output directory",
         )
-        for job in (*planned.new, *planned.changed)
-        if folders[job.output] in astray
+        for job in written
+        if os.path.dirname(job.output) in astray
     ]
 
 
