@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import anyio
+
+from batchsync.cli.output import clean, say
 from batchsync.errors import KeyMissing, LedgerError, SettingError
 from batchsync.ledger.engine import ledger_url, sqlite_path
 from batchsync.ledger.ledger import Ledger
 from batchsync.vendor.http import check_api_url, check_key
 from batchsync.vendor.magichour import MagicHour
+from batchsync.vendor.port import Account, VendorTrouble
 
 log = logging.getLogger("batchsync")
 
@@ -32,6 +36,22 @@ class Connection:
     def vendor(self) -> MagicHour:
         """A client; close it with `aclose`."""
         return MagicHour(self.api_url, self.key)
+
+    def account(self) -> Account | None:
+        """Who pays, None where the vendor doesn't answer: people are told, and what needs it stays unknown."""
+
+        async def ask() -> Account:
+            vendor = self.vendor()
+            try:
+                return await vendor.account()
+            finally:
+                await vendor.aclose()
+
+        try:
+            return anyio.run(ask)
+        except VendorTrouble as failure:
+            say(f"The account can't be read: {clean(failure.trouble.message)}", err=True)
+            return None
 
     def bind(self, ledger: Ledger) -> None:
         """Keep simulated and real jobs apart: a ledger belongs to the first vendor it met. Raises LedgerError."""

@@ -121,10 +121,13 @@ talk_options = stacked(
     click.option("-v", "--verbose", count=True, envvar="BATCHSYNC_VERBOSE", help="Say more; twice, still more."),
 )
 COUNT = click.IntRange(min=1)
+max_in_flight_option = option(
+    "--max-in-flight", type=COUNT, default=100, show_default=True, help="Jobs at the vendor at once."
+)
 
 _run_only = stacked(
     option("--rate", type=click.FloatRange(min=0, min_open=True), help="Most API requests per second."),
-    option("--max-in-flight", type=COUNT, default=100, show_default=True, help="Jobs at the vendor at once."),
+    max_in_flight_option,
     option("--transfers", type=COUNT, default=8, show_default=True, help="Uploads and downloads at once."),
     option(
         "--poll-interval",

@@ -75,7 +75,7 @@ def main(rows: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
             write_manifest(Path(folder), case, rows)
             for step in STEPS:
-                subprocess.run([sys.executable, __file__, step, folder], check=True)  # noqa: S603
+                subprocess.run([sys.executable, __file__, step, folder], check=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import anyio
 import click
 
 from batchsync.cli import options as o
@@ -13,11 +12,12 @@ from batchsync.cli.connect import Connection, api_key
 from batchsync.cli.logs import set_up
 from batchsync.cli.output import print_json, print_problems, say
 from batchsync.cli.planning import plan_json, plan_lines
-from batchsync.errors import SettingError
+from batchsync.errors import KeyMissing
 from batchsync.planning.pricing import Price
 from batchsync.runner.intake import prepare_at
+from batchsync.runner.outlook import outlook_at
 from batchsync.vendor.http import check_api_url
-from batchsync.vendor.port import VendorTrouble
+from batchsync.vendor.port import Account
 
 
 @click.command("plan", short_help="read, check and estimate a manifest")
@@ -26,6 +26,7 @@ from batchsync.vendor.port import VendorTrouble
 @o.output_dir_option
 @o.sandbox_option
 @o.vendor_options
+@o.max_in_flight_option
 @o.price_option
 @o.json_option
 @o.talk_options
@@ -36,6 +37,7 @@ def command(
     sandbox: bool,
     api_url: str,
     api_key_file: Path | None,
+    max_in_flight: int,
     price: str | None,
     as_json: bool,
     quiet: bool,
@@ -44,7 +46,8 @@ def command(
 ) -> int:
     """Read and check MANIFEST, and say what it would upload and cost. Nothing is sent that costs anything.
 
-    The balance is read where there is a key; without one, everything else is said all the same.
+    The account is asked for its balance where there is a key; without one, everything else is said all the same.
+    What isn't known is said to be unknown, and is null with --json.
 
     \b
     batchsync plan night.csv --price usage:creator
@@ -52,35 +55,22 @@ def command(
     set_up(quiet=quiet, **logging)
     money = Price.parse(price) if price else None
     prepared = prepare_at(manifest, output_dir, ledger)
-    balance = None if sandbox else _balance(api_url, api_key_file)
+    url = check_api_url(api_url)
+    account = None if sandbox else _account(url, api_key_file)
+    ahead = outlook_at(ledger, prepared.plan, account, url, money, max_in_flight)
     if not quiet:
         print_problems(prepared.warnings)
     if as_json:
-        print_json(plan_json(prepared.plan, money, balance))
+        print_json(plan_json(prepared.plan, ahead))
     else:
-        for line in plan_lines(prepared.plan, money, balance):
+        for line in plan_lines(prepared.plan, ahead, money):
             say(line)
     return 0
 
 
-def _balance(api_url: str, key_file: Path | None) -> int | None:
-    """The account's credits, None where there is no key or no answer."""
-    url = check_api_url(api_url)
+def _account(api_url: str, key_file: Path | None) -> Account | None:
+    """Who pays, None where there is no key or no answer."""
     try:
-        connection = Connection(url, api_key(key_file), sandbox=False)
-    except SettingError:
-        if key_file is not None:
-            raise
+        return Connection(api_url, api_key(key_file), sandbox=False).account()
+    except KeyMissing:
         return None
-
-    async def ask() -> int | None:
-        vendor = connection.vendor()
-        try:
-            return (await vendor.account()).credits
-        except VendorTrouble as failure:
-            say(f"The balance can't be read: {failure.trouble.message}", err=True)
-            return None
-        finally:
-            await vendor.aclose()
-
-    return anyio.run(ask)
