@@ -62,7 +62,8 @@ class Forecast:
 def forecast(plan: Plan, seen: Seen, price: Price | None, balance: int | None, max_in_flight: int) -> Forecast:
     """Foresee what `plan` will come to, with `max_in_flight` jobs at the vendor at once."""
     expected = expect(plan.waiting, seen.settled)
-    estimated, used = plan.credits_estimated, seen.used_this_month
+    # What came back of last month's charges doesn't make this month's first credits cheaper.
+    estimated, used = plan.credits_estimated, max(0, seen.used_this_month)
     needed = max(estimated, expected.known)
     renders = len(plan.waiting) + plan.rendering
     own = seen.render_seconds is not None and seen.renders >= ENOUGH_RENDERS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from batchsync.media.facts import gather
 from batchsync.model.job import JobSpec, MediaFacts
 from batchsync.model.problem import Problem
 from batchsync.planning.plan import NothingKnown, Plan, plan
+
+log = logging.getLogger("batchsync.run")
 
 Progress = Callable[[int, int], None]
 
@@ -165,4 +168,8 @@ def take_in(ledger: Ledger, prepared: Prepared) -> Added:
         manifest = prepared.manifest
         return w.add(manifest.path, manifest.columns, prepared.plan.jobs, prepared.output_dir)
 
-    return ledger.write(write)
+    added = ledger.write(write)
+    kept = len(prepared.plan.changed) - added.changed
+    if kept > 0:
+        log.warning("%d of the changed jobs go as they were: another process has them in its hands right now", kept)
+    return added
