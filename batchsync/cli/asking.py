@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 
 from batchsync.cli.connect import Connection, api_key
+from batchsync.cli.output import clean, say
 from batchsync.errors import KeyMissing
 from batchsync.vendor.http import check_api_url
 from batchsync.vendor.port import Account, VendorTrouble
@@ -18,7 +19,7 @@ class WhoPays:
     """The account behind the options, asked for once, when it is first wanted. `trouble` is why it isn't known."""
 
     def __init__(self, api_url: str, key_file: Path | None, *, sandbox: bool) -> None:
-        self._api_url = api_url
+        self.api_url = check_api_url(api_url)
         self._key_file = key_file
         self._asked = sandbox  # the simulated account is nobody's
         self._account: Account | None = None
@@ -28,13 +29,19 @@ class WhoPays:
         """Tier and balance; None where there is no key or no answer. Raises SettingError for a key that is none."""
         if not self._asked:
             self._asked = True
-            url = check_api_url(self._api_url)
             try:
-                connection = Connection(url, api_key(self._key_file), sandbox=False)
+                connection = Connection(self.api_url, api_key(self._key_file), sandbox=False)
             except KeyMissing:
                 return None
             self._account = anyio.run(self._ask, connection)
         return self._account
+
+    def told(self) -> Account | None:
+        """The account; where it can't be asked, people learn it, and what needs it stays unknown."""
+        account = self.account()
+        if self.trouble is not None:
+            say(f"The balance can't be read: {clean(self.trouble)}", err=True)
+        return account
 
     def tier(self) -> str | None:
         """The account's tier, None where it isn't known."""

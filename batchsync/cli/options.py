@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
-from batchsync.runner.options import RunOptions
+from batchsync.runner.options import Failures, RunOptions
 from batchsync.vendor import API_URL
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -49,6 +50,25 @@ class ClockTime(click.ParamType):  # type: ignore[type-arg]
         now = datetime.now()
         then = now.replace(hour=int(found[1]), minute=int(found[2]), second=0, microsecond=0)
         return (then if then > now else then + timedelta(days=1)).timestamp()
+
+
+class FailureLimit(click.ParamType):  # type: ignore[type-arg]
+    """A number of failures such as `20`, or a share of the run's jobs such as `5%`."""
+
+    name = "failures"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Failures:
+        if isinstance(value, Failures):
+            return value
+        found = re.fullmatch(r"(\d+)(?:(\.\d+)?\s*(%))?", value.strip(), re.ASCII)
+        if not found:
+            self.fail(f"{value!r} is no number of failures; write it as 20, or as a share such as 5%", param, ctx)
+        amount = Fraction(found[1] + (found[2] or ""))
+        if not amount:
+            self.fail(f"{value!r} would submit nothing at all; 1 stops after the first failure", param, ctx)
+        if found[3] and amount > 100:
+            self.fail(f"{value!r} is more than all jobs; leave the option out for no limit", param, ctx)
+        return Failures(share=amount / 100) if found[3] else Failures(count=int(amount))
 
 
 def iso(at: float | None) -> str | None:
@@ -121,10 +141,13 @@ talk_options = stacked(
     click.option("-v", "--verbose", count=True, envvar="BATCHSYNC_VERBOSE", help="Say more; twice, still more."),
 )
 COUNT = click.IntRange(min=1)
+max_in_flight_option = option(
+    "--max-in-flight", type=COUNT, default=100, show_default=True, help="Jobs at the vendor at once."
+)
 
 _run_only = stacked(
     option("--rate", type=click.FloatRange(min=0, min_open=True), help="Most API requests per second."),
-    option("--max-in-flight", type=COUNT, default=100, show_default=True, help="Jobs at the vendor at once."),
+    max_in_flight_option,
     option("--transfers", type=COUNT, default=8, show_default=True, help="Uploads and downloads at once."),
     option(
         "--poll-interval",
@@ -141,7 +164,12 @@ _run_only = stacked(
         help="How long the vendor may be out of reach before the run stops.",
     ),
     option("--max-credits", type=click.IntRange(min=0), help="Never let the manifest's jobs cost more than this."),
-    option("--max-failures", type=COUNT, help="After so many failures submit nothing new."),
+    option(
+        "--max-failures",
+        type=FailureLimit(),
+        metavar="N|N%",
+        help="After so many failures, or such a share of the run's jobs, submit nothing new.",
+    ),
     option("--until", type=ClockTime(), help="Stop when the local clock reads this."),
     option("--max-duration", type=Duration(), help="Stop after this long."),
     option("--limit", type=COUNT, help="Only the first N unfinished jobs: a canary."),

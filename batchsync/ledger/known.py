@@ -20,6 +20,8 @@ class LedgerJobs:
     def __init__(self, connection: Connection, output_dir: str) -> None:
         self._connection = connection
         self._output_dir = output_dir
+        self._paths = {row.id: row.path for row in connection.execute(select(Manifest.id, Manifest.path))}
+        self._jobs: dict[str, KnownJob] = {}  # each once, however often it is asked for: there may be many
 
     def by_id(self, ids: Collection[str]) -> Mapping[str, KnownJob]:
         """Known jobs by id."""
@@ -39,28 +41,25 @@ class LedgerJobs:
 
     def outputs(self, paths: Collection[str]) -> Mapping[str, str]:
         """Which job owns an output path under the output directory."""
-        found: dict[str, str] = {}
-        for batch in chunks(paths):
-            rows = self._connection.execute(
-                select(Job.output, Job.id).where(Job.output.in_(batch), Job.output_dir == self._output_dir)
-            )
-            found.update((row.output, row.id) for row in rows)
-        return found
+        # One pass over the table: nothing else looks for outputs, so there is no index to ask path by path.
+        wanted = set(paths)
+        rows = self._connection.execute(select(Job.output, Job.id).where(Job.output_dir == self._output_dir))
+        return {output: job_id for output, job_id in rows if output in wanted}
 
     def _known(self, condition: Any) -> list[KnownJob]:
-        columns = (Job.id, Job.auto_id, Job.ask, Job.token, Job.state, Job.output, Job.net)
-        query = select(*columns, Manifest.path.label("manifest")).outerjoin(Manifest, Manifest.id == Job.manifest_id)
-        return [
-            KnownJob(
-                id=row.id,
-                auto_id=row.auto_id,
-                ask=row.ask,
-                token=row.token,
-                state=State(row.state),
-                manifest=row.manifest,
-                output=row.output,
-                net=row.net,
-                not_submitted=State(row.state) in NOT_SUBMITTED,
-            )
-            for row in self._connection.execute(query.where(condition))
-        ]
+        columns = (Job.id, Job.auto_id, Job.ask, Job.token, Job.state, Job.output, Job.net, Job.manifest_id)
+        rows = self._connection.execute(select(*columns).where(condition))
+        return [self._jobs.get(row.id) or self._jobs.setdefault(row.id, self._job(row)) for row in rows]
+
+    def _job(self, row: Any) -> KnownJob:
+        return KnownJob(
+            id=row.id,
+            auto_id=row.auto_id,
+            ask=row.ask,
+            token=row.token,
+            state=State(row.state),
+            manifest=self._paths.get(row.manifest_id),
+            output=row.output,
+            net=row.net,
+            not_submitted=row.state in NOT_SUBMITTED,
+        )

@@ -16,6 +16,7 @@ from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, re
 from batchsync.ledger.known import LedgerJobs
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.rows import Rows, scoped
+from batchsync.ledger.seen import seen
 from batchsync.ledger.tables import (
     Balance,
     CreditEntry,
@@ -34,6 +35,7 @@ from batchsync.ledger.usage import EntrySum, UsageJob, usage_entries, usage_jobs
 from batchsync.model.credits import Totals, totals
 from batchsync.model.evidence import Doubt, Evidence, Reading
 from batchsync.model.job import MediaFacts
+from batchsync.model.seen import Seen
 from batchsync.model.states import UNFINISHED, Shown, State, shown
 
 
@@ -74,6 +76,10 @@ class Views(Rows):
     def known_jobs(self, output_dir: str) -> LedgerJobs:
         """The jobs of this ledger as the planner wants to know them."""
         return LedgerJobs(self.connection, output_dir)
+
+    def seen(self, scope: str | None, until: float, month: float) -> Seen:
+        """What helps to foresee the next run; see `ledger.seen`."""
+        return seen(self.connection, scope, until, month)
 
     def usage_jobs(self, tag: str | None, since: float | None, until: float | None) -> Iterator[UsageJob]:
         """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""

@@ -52,7 +52,8 @@ def _url(text: str, scheme: str, role: str) -> Source:
 
 def _names(parts: SplitResult) -> list[str]:
     """Where a URL may have a file's name: its path, or a value of its query."""
-    return [unquote(parts.path), *(value for _, value in parse_qsl(parts.query))]
+    names = [unquote(parts.path)]
+    return names + [value for _, value in parse_qsl(parts.query)] if parts.query else names
 
 
 def file_name(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import lru_cache
@@ -9,6 +10,7 @@ from functools import lru_cache
 from batchsync.model.credits import estimate, worst
 from batchsync.model.job import KnownJob, Mode, PlannedJob
 from batchsync.model.problem import Place, Problem
+from batchsync.model.states import State
 from batchsync.planning.asks import Ask
 from batchsync.planning.naming import auto_id, free_token, output_path
 from batchsync.planning.repeats import few
@@ -91,13 +93,16 @@ def _once(found: Sequence[tuple[Ask, KnownJob | None]], problems: list[Problem])
 
 
 def _known_otherwise(ask: Ask, job: KnownJob, manifest: str) -> Problem:
-    if job.manifest == manifest:
-        where = (
-            f"the ledger knows this id from this manifest, with other contents, and it was submitted ({job.state})"
-        )
-    else:
-        where = f"the ledger knows this id with other contents, from {job.manifest or 'another manifest'}"
+    other = "with other contents (its options, or what is in its files)"
     hint = "give it another id, or use another ledger (--ledger FILE), or put the entry back as it was"
+    if job.manifest != manifest:
+        where = f"the ledger knows this id {other}, from {job.manifest or 'another manifest'}"
+    else:
+        where = f"the ledger knows this id from this manifest, {other}, and it was submitted ({job.state})"
+        if job.state in (State.FAILED, State.CANCELED):
+            hint = (
+                f"`batchsync retry {shlex.quote(job.id)}` puts it back, and then it goes as it stands here; or {hint}"
+            )
     return Problem(ask.spec.place, where, column="id", value=ask.spec.id, hint=hint)
 
 

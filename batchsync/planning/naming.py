@@ -14,6 +14,7 @@ DEFAULT_OUTPUT = "{id}.mp4"
 SUFFIX = ".mp4"
 MAX_COMPONENT = 200  # bytes; 255 is what file systems take, and temporary names are longer than final ones
 MAX_STEM = 60
+_SEPARATORS = re.compile(r"[/\\:]")
 _LITERAL_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,8}")
 
 
@@ -75,7 +76,9 @@ def _value(field: str, spec: JobSpec, job_id: str) -> str:
 
 def safe(value: str) -> str:
     """`value` as a part of one file name: no separators, control characters, or dots and spaces at its ends."""
-    plain = "".join("-" if char in "/\\:" or not char.isprintable() else char for char in value)
+    plain = value
+    if not value.isprintable() or _SEPARATORS.search(value):
+        plain = "".join("-" if char in "/\\:" or not char.isprintable() else char for char in value)
     return plain.strip(". ") or "-"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ from typing import NamedTuple, Protocol
 
 from batchsync.model.job import JobSpec, KnownJob, MediaFacts, PlannedJob
 from batchsync.model.problem import Problem
-from batchsync.model.states import State
+from batchsync.model.states import AT_VENDOR, State
 from batchsync.planning.asks import Ask, asked
 from batchsync.planning.identity import Names, recognise, unique
 from batchsync.planning.outputs import shared_outputs
-from batchsync.planning.repeats import paid_again
+from batchsync.planning.repeats import PaidAgain, paid_again
 
 
 class KnownJobs(Protocol):
@@ -57,21 +58,39 @@ class Plan:
     """What a manifest comes to.
 
     `jobs` are all its jobs, each once, in order; of these `new` are not in the ledger, `known` are there with the
-    same contents, `changed` are there with others and not submitted yet. `complete` counts those that are done.
-    `uploads` and the credits are for jobs that are not submitted yet: `credits_estimated` is what the vendor takes
-    at submission, `credits_worst` the most it may come to. `problems` are faults and warnings.
+    same contents, `changed` are there with others and not submitted yet. `duplicates` counts entries that are another
+    one's job. `states` counts where the ledger has its jobs; `paid_again` is about work that others ask for too.
+
+    `waiting` are those that are not submitted yet, and all that follows is for them: `files` are what they upload,
+    (kind, digest) → bytes, `credits_estimated` is what the vendor takes at submission, and `credits_worst` the most
+    it may come to. `problems` are faults and warnings.
     """
 
     jobs: tuple[PlannedJob, ...]
     new: tuple[PlannedJob, ...]
     known: tuple[PlannedJob, ...]
     changed: tuple[PlannedJob, ...]
-    complete: int
+    waiting: tuple[PlannedJob, ...]
+    duplicates: int
+    states: Mapping[State, int]
+    paid_again: PaidAgain
     problems: tuple[Problem, ...]
-    uploads: Uploads
+    files: Mapping[tuple[str, str], int]
     credits_estimated: int
     credits_worst: int
-    waiting: tuple[PlannedJob, ...] = ()  # those of `jobs` that are not submitted yet
+
+    @property
+    def complete(self) -> int:
+        return self.states.get(State.COMPLETE, 0)
+
+    @property
+    def rendering(self) -> int:
+        """How many of its jobs are at the vendor."""
+        return sum(self.states.get(state, 0) for state in AT_VENDOR)
+
+    @property
+    def uploads(self) -> Uploads:
+        return Uploads(len(self.files), sum(self.files.values()))
 
 
 def plan(
@@ -87,8 +106,8 @@ def plan(
     `facts` and `errors` are what was found out about local files, by path; `known` is the ledger.
     Entries with a fault have no job in the plan.
     """
-    asks, problems = asked(specs, facts, errors)
-    asks = unique(asks, problems)
+    every, problems = asked(specs, facts, errors)
+    asks = unique(every, problems)
     ids = {ask.spec.id for ask in asks if ask.spec.id is not None}
     by_id = known.by_id(ids)
     by_ask = known.by_ask({ask.digest for ask in asks})
@@ -96,8 +115,8 @@ def plan(
     jobs = _named(found, ids, known)
     old = {was.id: was for _, was in found if was is not None}
     problems += shared_outputs(jobs, old, known.outputs({job.output for job in jobs}))
-    problems += paid_again(jobs, old, by_ask)
-    return _summary(jobs, old, problems)
+    again = paid_again(jobs, old, by_ask)
+    return _summary(jobs, old, again, [*problems, *again.warnings], duplicates=len(every) - len(jobs))
 
 
 def _standing(specs: Sequence[JobSpec]) -> str:
@@ -118,23 +137,30 @@ def _named(found: Sequence[tuple[Ask, KnownJob | None]], ids: AbstractSet[str], 
         taken |= clashes
 
 
-def _summary(jobs: Sequence[PlannedJob], old: Mapping[str, KnownJob], problems: Sequence[Problem]) -> Plan:
-    waiting = [job for job in jobs if job.id not in old or old[job.id].not_submitted]
-    files = {
-        (role, facts.digest): facts.size
-        for job in waiting
-        for role, facts in (("video", job.video), ("audio", job.audio))
-        if facts is not None
-    }
+def _summary(
+    jobs: Sequence[PlannedJob],
+    old: Mapping[str, KnownJob],
+    again: PaidAgain,
+    problems: Sequence[Problem],
+    duplicates: int,
+) -> Plan:
+    waiting = tuple(job for job in jobs if job.id not in old or old[job.id].not_submitted)
     return Plan(
         jobs=tuple(jobs),
         new=tuple(job for job in jobs if job.id not in old),
         known=tuple(job for job in jobs if job.id in old and old[job.id].ask == job.ask),
         changed=tuple(job for job in jobs if job.id in old and old[job.id].ask != job.ask),
-        complete=sum(was.state is State.COMPLETE for was in old.values()),
+        waiting=waiting,
+        duplicates=duplicates,
+        states=Counter(was.state for was in old.values()),
+        paid_again=again,
         problems=tuple(sorted(problems, key=lambda problem: problem.place.line or problem.place.entry or 0)),
-        uploads=Uploads(len(files), sum(files.values())),
+        files={
+            (role, facts.digest): facts.size
+            for job in waiting
+            for role, facts in (("video", job.video), ("audio", job.audio))
+            if facts is not None
+        },
         credits_estimated=sum(job.estimate for job in waiting),
         credits_worst=sum(job.worst for job in waiting),
-        waiting=tuple(waiting),
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Decimal
+from zoneinfo import ZoneInfo
 
 from batchsync.errors import SettingError
 
@@ -29,6 +31,12 @@ PLANS = {"creator": (19, 12_000), "pro": (39, 25_000), "business": (99, 70_000)}
 _NUMBER = re.compile(r"\d+(\.\d*)?|\.\d+", re.ASCII)
 _MICRO = Decimal("0.000001")
 _HINT = "usage:creator|pro|business, plan:creator|pro|business, or dollars per credit such as 0.0015"
+
+
+def month_start(now: float) -> float:
+    """When the vendor's month began in which `now` is (epoch seconds): at midnight in Los Angeles."""
+    local = datetime.fromtimestamp(now, ZoneInfo("America/Los_Angeles"))
+    return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0, fold=0).timestamp()
 
 
 @dataclass(frozen=True, slots=True)

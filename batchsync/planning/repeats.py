@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 from batchsync.model.job import KnownJob, PlannedJob
 from batchsync.model.problem import Problem
@@ -21,9 +22,17 @@ def few(warnings: Sequence[Problem], what: str) -> list[Problem]:
     return [*warnings[:SHOWN], rest]
 
 
+class PaidAgain(NamedTuple):
+    """New or changed jobs that ask for what another job asks for: how many, what they cost, and warnings of them."""
+
+    jobs: int
+    credits: int
+    warnings: Sequence[Problem]
+
+
 def paid_again(
     jobs: Sequence[PlannedJob], old: Mapping[str, KnownJob], by_ask: Mapping[str, Sequence[KnownJob]]
-) -> list[Problem]:
+) -> PaidAgain:
     """Warn of new or changed jobs that ask for what another job asks for, of this manifest or of the ledger.
 
     `old` are the ledger's jobs that the manifest's jobs are, by id; `by_ask` all that the ledger knows by ask.
@@ -41,7 +50,8 @@ def paid_again(
         message = f"asks for the same as {other}; it would cost about {job.estimate:,} credits again"
         column, value = ("id", job.spec.id) if job.spec.id else (None, None)
         found.append(Problem(job.spec.place, message, column=column, value=value, severity="warning"))
-    return few(found, f"the same work under other ids, about {credits:,} credits in all")
+    what = f"the same work under other ids, about {credits:,} credits in all"
+    return PaidAgain(len(found), credits, few(found, what))
 
 
 def _in_ledger(job: PlannedJob, by_ask: Mapping[str, Sequence[KnownJob]]) -> str | None:

@@ -100,6 +100,7 @@ class Floor:
         self.ways = {lane: Way() for lane in Lane}
         self.answered = False
         self.refused_looks = 0
+        self.jobs = 0  # that the run has taken on
         self.failures = 0
         self.doubts = 0  # submissions whose answer was lost
         self.capped = False
@@ -265,7 +266,8 @@ class Floor:
         """Count a job that ended badly, against --max-failures."""
         log.warning("job %s failed: %s (%s)", job.id, message, code)
         self.failures += 1
-        if self.options.max_failures is not None and self.failures >= self.options.max_failures:
+        borne = self.options.max_failures
+        if borne is not None and self.failures >= borne.of(self.jobs):
             self.close(Stopped.MAX_FAILURES)
 
     def out_of_credits(self) -> None:

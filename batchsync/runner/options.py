@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +26,20 @@ class Stopped(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Failures:
+    """How many failures a run bears: so many, or a `share` (0 to 1) of its jobs."""
+
+    count: int | None = None
+    share: Fraction | None = None
+
+    def of(self, jobs: int) -> int:
+        """The failure after which nothing new is submitted, of a run of `jobs` jobs."""
+        if self.count is not None:
+            return self.count
+        return max(1, math.ceil((self.share or 0) * jobs))
+
+
+@dataclass(frozen=True, slots=True)
 class RunOptions:
     """Times in seconds, `rate` in requests per second, `max_credits` in credits; None is no limit.
 
@@ -37,7 +53,7 @@ class RunOptions:
     poll_interval: float = 5.0
     patience: float = 3600.0
     max_credits: int | None = None
-    max_failures: int | None = None
+    max_failures: Failures | None = None
     until: float | None = None
     max_duration: float | None = None
     limit: int | None = None

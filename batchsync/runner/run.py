@@ -107,6 +107,7 @@ class Run:
         self._started = self._clock.monotonic()
         self._start_patience = min(options.patience, START_PATIENCE_SECONDS)
         self._stopped: Stopped | None = None
+        self._jobs = 0
         self._stages: list[Stage[Any]] = []
         self._floor: Floor | None = None
         self._hello_scope = anyio.CancelScope()
@@ -114,7 +115,8 @@ class Run:
 
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
-        if self._start():
+        self._jobs = self._start()
+        if self._jobs:
             writer = GroupCommit(self._ledger, self.id)
             with _one_error():
                 async with anyio.create_task_group() as services:
@@ -172,6 +174,7 @@ class Run:
                 account = first.account if first else None
                 scope = account.id if account and account.id else self._api_url
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope)
+                floor.jobs = self._jobs
                 floor.answered = account is not None
                 await self._stages_until_done(floor, books)
             await self._goodbye(books)
@@ -270,6 +273,7 @@ class Run:
         # Another process may have added to the manifest, or a person put jobs back, while this run went on.
         more = await floor.ledger.write(lambda w: w.take_on(self.id, self._manifest_id))
         if more:
+            floor.jobs += more
             floor.changed()
         return not more
 

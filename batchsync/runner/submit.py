@@ -102,9 +102,8 @@ class Submissions:
                 raise
 
     async def _send(self, intent: Intent) -> Submitted | None:
-        """The outcome of a submission, None if it may leave no more: the run was stopped, or slept for too long."""
-        floor = self.floor
-        if floor.stopped is not None or floor.over or floor.clock.now() >= intent.until:
+        """The outcome of a submission, None if it may leave no more: the run takes nothing new, or slept too long."""
+        if not self.floor.open or self.floor.clock.now() >= intent.until:
             return None
         outcome: Submitted = Unknown("stopped", "the run was stopped while it waited for the vendor's answer")
         with anyio.CancelScope(shield=True) as scope:
@@ -124,7 +123,7 @@ class Submissions:
         seq, submission = intent.job.seq, intent.submission_id
         floor = self.floor
         if outcome is None:
-            message = "the run was stopped, or stood still for too long, before it was sent"
+            message = "nothing new was to be sent any more, or the run stood still for too long, before it left"
             await floor.ledger.write(lambda w: w.deferred(seq, submission, "stopped", message, 0.0, None))
         elif isinstance(outcome, Created):
             floor.learn(None)

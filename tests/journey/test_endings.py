@@ -183,17 +183,6 @@ def test_max_credits_counts_what_settles_below_the_estimate(program: Program, st
     assert spent(sandbox) == 90
 
 
-def test_max_failures(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("submit:status:400")
-    program.api_url = sandbox.api_url
-    done = program("run", program.manifest(40), "--json", "--max-failures", "2", "--max-in-flight", "2")
-
-    assert done.code == 3
-    assert done.json["stopped"] == "max-failures"
-    assert 2 <= done.json["jobs"]["failed"] <= 3
-    assert done.json["jobs"]["pending"] >= 37
-
-
 def test_limit_is_a_canary(program: Program, sandbox: Sandbox) -> None:
     program.api_url = sandbox.api_url
     manifest = program.manifest(5)

@@ -15,6 +15,7 @@ from batchsync.cli.planning import plan_json, plan_lines
 from batchsync.cli.progress import Reading
 from batchsync.planning.pricing import Price
 from batchsync.runner.intake import prepare_at
+from batchsync.runner.outlook import outlook_at
 
 
 @click.command("plan", short_help="read, check and estimate a manifest")
@@ -23,6 +24,7 @@ from batchsync.runner.intake import prepare_at
 @o.output_dir_option
 @o.sandbox_option
 @o.vendor_options
+@o.max_in_flight_option
 @o.price_option
 @o.json_option
 @o.talk_options
@@ -33,6 +35,7 @@ def command(
     sandbox: bool,
     api_url: str,
     api_key_file: Path | None,
+    max_in_flight: int,
     price: str | None,
     as_json: bool,
     quiet: bool,
@@ -41,7 +44,8 @@ def command(
 ) -> int:
     """Read and check MANIFEST, and say what it would upload and cost. Nothing is sent that costs anything.
 
-    The balance is read where there is a key; without one, everything else is said all the same.
+    The account is asked for its balance where there is a key; without one, everything else is said all the same.
+    What isn't known is said to be unknown, and is null with --json.
 
     \b
     batchsync plan night.csv --price usage:creator
@@ -51,20 +55,12 @@ def command(
     who_pays = WhoPays(api_url, api_key_file, sandbox=sandbox)
     with Reading(enabled=not no_progress, quiet=quiet) as reading:
         prepared = prepare_at(manifest, output_dir, ledger, on_progress=reading.show, ask_tier=who_pays.tier)
-    balance = _balance(who_pays)
+    ahead = outlook_at(ledger, prepared.plan, who_pays.told(), who_pays.api_url, money, max_in_flight)
     if not quiet:
         print_problems(prepared.warnings)
     if as_json:
-        print_json(plan_json(prepared.plan, money, balance))
+        print_json(plan_json(prepared.plan, ahead))
     else:
-        for line in plan_lines(prepared.plan, money, balance):
+        for line in plan_lines(prepared.plan, ahead, money):
             say(line)
     return 0
-
-
-def _balance(who_pays: WhoPays) -> int | None:
-    """The account's credits, None where there is no key or no answer."""
-    account = who_pays.account()
-    if who_pays.trouble is not None:
-        say(f"The balance can't be read: {who_pays.trouble}", err=True)
-    return account.credits if account is not None else None

@@ -21,6 +21,7 @@ from batchsync.ledger.ledger import Ledger
 from batchsync.planning.pricing import Price
 from batchsync.runner.intake import Prepared, prepare_at, require_output_dir, take_in
 from batchsync.runner.options import RunOptions
+from batchsync.runner.outlook import outlook
 
 
 @click.command("run", short_help="take every job of a manifest to its end")
@@ -70,7 +71,7 @@ def command(
     require_output_dir(output_dir)
     with connection(api_url, api_key_file, sandbox, ledger) as vendor, Ledger(ledger, create=True) as book:
         vendor.bind(book)
-        if _must_ask(yes, options, sandbox) and not _confirmed(prepared, money):
+        if _must_ask(yes, options, sandbox) and not _confirmed(prepared, book, who_pays, options, money):
             say("Nothing was started, and nothing was charged.", err=True)
             return 2
         added = take_in(book, prepared)
@@ -84,7 +85,11 @@ def _must_ask(yes: bool, options: RunOptions, sandbox: bool) -> bool:
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
-def _confirmed(prepared: Prepared, price: Price | None) -> bool:
-    if not prepared.plan.credits_estimated:
+def _confirmed(
+    prepared: Prepared, ledger: Ledger, who_pays: WhoPays, options: RunOptions, price: Price | None
+) -> bool:
+    plan = prepared.plan
+    if not plan.credits_estimated:
         return True
-    return ask_first(plan_lines(prepared.plan, price, None))
+    ahead = outlook(plan, ledger, who_pays.told(), who_pays.api_url, price, options.max_in_flight)
+    return ask_first(plan_lines(plan, ahead, price))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 
 from batchsync.cli import options
 from batchsync.cli.main import cli
-from batchsync.cli.options import ClockTime, Duration
-from batchsync.runner.options import RunOptions
+from batchsync.cli.options import ClockTime, Duration, FailureLimit
+from batchsync.runner.options import Failures, RunOptions
 
 ALL = commands()
 OPTIONS = [
@@ -125,6 +126,41 @@ def test_a_time_of_day_is_never_more_than_a_day_ahead() -> None:
 def test_what_is_no_time_of_day_says_how_to_write_one(text: str) -> None:
     with pytest.raises(click.BadParameter, match="07:30"):
         ClockTime().convert(text, None, None)
+
+
+# --- failures ---
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1", Failures(count=1)),
+        (" 20 ", Failures(count=20)),
+        ("5%", Failures(share=Fraction(1, 20))),
+        ("0.5 %", Failures(share=Fraction(1, 200))),
+        ("100%", Failures(share=Fraction(1))),
+    ],
+)
+def test_failures_are_a_number_or_a_share(text: str, wanted: Failures) -> None:
+    assert FailureLimit().convert(text, None, None) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("0", "nothing at all"),
+        ("0%", "nothing at all"),
+        ("101%", "more than all"),
+        ("1.5", "as a share such as 5%"),
+        ("-1", "as a share such as 5%"),
+        ("5 of 100", "as a share such as 5%"),
+        ("", "as a share such as 5%"),
+        ("nan%", "as a share such as 5%"),
+    ],
+)
+def test_what_is_no_number_of_failures_says_why(text: str, said: str) -> None:
+    with pytest.raises(click.BadParameter, match=said):
+        FailureLimit().convert(text, None, None)
 
 
 # --- help ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from batchsync.runner.floor import (
     Lane,
     Links,
 )
-from batchsync.runner.options import RunOptions, Stopped
+from batchsync.runner.options import Failures, RunOptions, Stopped
 from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
 
 RUN = "run-a"
@@ -319,8 +320,24 @@ async def test_out_of_credits_may_be_waited_out(ledger: Ledger, clock: Hands) ->
 
 
 def test_after_so_many_failures_nothing_new_is_submitted(ledger: Ledger, clock: Hands) -> None:
-    floor, job = make_floor(ledger, clock, max_failures=2), claimed(ledger)
+    floor, job = make_floor(ledger, clock, max_failures=Failures(count=2)), claimed(ledger)
     floor.count_failure(job, "bad", "no")
+    assert floor.closed is None
+    floor.count_failure(job, "bad", "no")
+    assert floor.closed is Stopped.MAX_FAILURES
+
+
+@pytest.mark.parametrize(
+    ("share", "jobs", "failures"),
+    [("5/100", 100, 5), ("5/100", 101, 6), ("5/100", 3, 1), ("1/1000", 10, 1), ("1", 7, 7), ("29/100", 100, 29)],
+)
+def test_a_share_of_failures_is_of_the_runs_jobs_rounded_up(
+    ledger: Ledger, clock: Hands, share: str, jobs: int, failures: int
+) -> None:
+    floor, job = make_floor(ledger, clock, max_failures=Failures(share=Fraction(share))), claimed(ledger)
+    floor.jobs = jobs
+    for _ in range(failures - 1):
+        floor.count_failure(job, "bad", "no")
     assert floor.closed is None
     floor.count_failure(job, "bad", "no")
     assert floor.closed is Stopped.MAX_FAILURES

@@ -10,7 +10,7 @@ from unit.runner.test_floor import RUN, Straight
 
 from batchsync.ledger.ledger import Ledger
 from batchsync.runner.floor import LEASE_SECONDS, Floor
-from batchsync.runner.options import RunOptions
+from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.submit import Submissions
 from batchsync.vendor.port import Created, SubmitRequest, Submitted
 
@@ -39,7 +39,19 @@ async def test_a_process_that_slept_over_its_lease_sends_nothing_late(
         assert columns(path, 1, "reserved + net > 0") == (sent,)
 
 
-async def _submit_after(ledger: Ledger, clock: Hands, vendor: Counting, seconds: float) -> None:
+@pytest.mark.parametrize("why", [Stopped.MAX_FAILURES, Stopped.OUT_OF_CREDITS, Stopped.UNAUTHORIZED])
+async def test_an_intent_does_not_leave_once_nothing_new_is_to_be_submitted(tmp_path: Path, why: Stopped) -> None:
+    """Written down in the moment in which another job failed: it costs nothing yet, so it stays here."""
+    path, clock, vendor = tmp_path / "batchsync.db", Hands(), Counting()
+    with open_blank(path, clock) as ledger:
+        await _submit_after(ledger, clock, vendor, 0, why)
+        assert vendor.asked == 0
+        assert columns(path, 1, "state, reserved, net") == ("uploaded", 0, 0)
+
+
+async def _submit_after(
+    ledger: Ledger, clock: Hands, vendor: Counting, seconds: float, closed: Stopped | None = None
+) -> None:
     add(ledger, jobs(1))
     start_run(ledger, RUN)
     make_ready(ledger, RUN, 1)
@@ -47,4 +59,6 @@ async def _submit_after(ledger: Ledger, clock: Hands, vendor: Counting, seconds:
     submissions = Submissions(floor, None)
     (intent,) = await submissions.claim(1)
     clock.at += seconds
+    if closed is not None:
+        floor.close(closed)
     await submissions.work(intent)
