@@ -63,7 +63,8 @@ def _misnamed(role: str, extension: str, found: Format) -> Flaw:
 
 def _by_kind(role: str, facts: MediaFacts) -> Flaw | None:
     if facts.kind == "broken":
-        return Flaw("can't be decoded: it is cut or damaged", "copy or export it again")
+        # What a decoder here can't read, the vendor's may: it isn't ours to stop a batch for.
+        return Flaw("can't be decoded here: it may be cut or damaged", "copy or export it again", fatal=False)
     if role == "video" and facts.kind == "audio":
         return Flaw("has no picture, only sound", _choices(role))
     if role == "video" and facts.kind == "other":
