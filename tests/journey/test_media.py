@@ -73,7 +73,7 @@ def test_all_that_is_wrong_with_files_is_told_at_once(program: Program, sandbox:
     assert told == [
         (3, "video", "picture.mp4", "error"),
         (4, "video", "sound.mp4", "error"),
-        (5, "video", "cut.mp4", "error"),
+        (5, "video", "cut.mp4", "warning"),
         (6, "end_seconds", "60", "error"),
         (7, "video", "none.mp4", "error"),
     ]

@@ -120,7 +120,7 @@ def test_an_uploads_path_leads_nowhere(program: Program, sandbox: Sandbox, monke
 
 # --- texts that play tricks ---
 
-TRICKS = "\u202egpj.exe \u2028=1 \u2066x \ufeff"
+TRICKS = "\u202egpj.exe \u2028=1 \u2066x \ufeff x"
 
 
 def test_nothing_that_is_printed_can_play_with_the_terminal(program: Program, start_sandbox: Start) -> None:
