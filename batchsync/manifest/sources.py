@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -28,6 +29,7 @@ def source(text: str, role: str, base: Path) -> Source:
     return found
 
 
+@lru_cache(maxsize=8192)  # one video often stands in many rows
 def _url(text: str, scheme: str, role: str) -> Source:
     if scheme == "http":
         raise Wrong("must be an https:// address", f"try https{text[4:]}")

@@ -145,7 +145,8 @@ def _content(source: Source, facts: MediaFacts | None) -> list[str]:
 def token_for(key: str, length: int = 6) -> str:
     """The short token that ends a project's name: lower-case letters and digits, the same for the same key."""
     digest = hashlib.sha256(key.encode()).digest()
-    return base64.b32encode(digest).decode().lower()[:length]
+    enough = digest[: -(-length // 8) * 5]  # five bytes are eight letters, and nobody needs those of the rest
+    return base64.b32encode(enough).decode().lower()[:length]
 
 
 @dataclass(frozen=True, slots=True)
