@@ -115,5 +115,5 @@ def _manifest(path: str, base: Path, format: str, raw: Raw) -> Manifest:
         if spec is not None:
             specs.append(spec)
         problems.update(dict.fromkeys(found))
-    ordered = sorted(problems, key=lambda problem: problem.place.line or problem.place.entry or 0)
+    ordered = sorted(problems, key=lambda problem: problem.place.order)
     return Manifest(path, base, format, raw.columns, tuple(specs), tuple(ordered))

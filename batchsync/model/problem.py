@@ -17,6 +17,11 @@ class Place:
     entry: int | None = None
     combination: str | None = None
 
+    @property
+    def order(self) -> int:
+        """Where it stands among others of its file."""
+        return self.line or self.entry or 0
+
     def __str__(self) -> str:
         told = f" for {self.combination}" if self.combination else ""
         if self.line is not None:

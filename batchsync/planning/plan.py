@@ -154,7 +154,7 @@ def _summary(
         duplicates=duplicates,
         states=Counter(was.state for was in old.values()),
         paid_again=again,
-        problems=tuple(sorted(problems, key=lambda problem: problem.place.line or problem.place.entry or 0)),
+        problems=tuple(sorted(problems, key=lambda problem: problem.place.order)),
         files={
             (role, facts.digest): facts.size
             for job in waiting

@@ -71,6 +71,7 @@ def prepare(
     problems += tuple(in_the_way(planned, outputs, ledger))
     problems += tuple(led_away(planned, outputs))
     problems += tuple(not_allowed(manifest, planned, facts, ask_tier))
+    problems = tuple(sorted(problems, key=lambda problem: problem.place.order))
     planned = replace(planned, problems=problems)
     faults = [problem for problem in problems if problem.severity == "error"]
     if faults:
