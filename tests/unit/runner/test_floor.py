@@ -33,16 +33,6 @@ OTHERS = [Trouble(kind, "code", "words") for kind in Next if kind not in (Next.A
 
 
 @pytest.fixture
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batchsync.db"
-
-
-@pytest.fixture
 def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
     with open_blank(path, clock) as opened:
         add(opened, jobs(1))

@@ -28,16 +28,6 @@ class Rendering:
 
 
 @pytest.fixture
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batchsync.db"
-
-
-@pytest.fixture
 def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
     """One job that renders since now."""
     with open_blank(path, clock) as opened:
