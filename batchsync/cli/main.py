@@ -77,4 +77,11 @@ def main(args: list[str] | None = None) -> NoReturn:
 
         print_error(error)
         sys.exit(error.exit_code)
+    _let_nothing_change_the_code()
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _let_nothing_change_the_code() -> None:
+    """The interpreter gives up its handlers as it ends, and a signal then is a death; ignored ones stay ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)

@@ -6,10 +6,11 @@ import os
 import sqlite3
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -18,6 +19,8 @@ from sqlalchemy.orm import DeclarativeBase
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batchsync.errors import DiskFull, LedgerBusy, LedgerError
+
+T = TypeVar("T")
 
 PATIENCE_SECONDS = 30.0  # how long another program's lock is waited for
 BUSY_TIMEOUT_MS = 250  # of that in one call, in which no signal is heard
@@ -162,6 +165,18 @@ def database_errors(url: URL) -> Iterator[None]:
         if "readonly" in text or "unable to open" in text or "read-only" in text:
             raise LedgerError(f"the ledger can't be written: {where}", hint="check its permissions") from None
         raise
+
+
+def patiently(attempt: Callable[[], T]) -> T:
+    """`attempt` until nobody else's lock is in its way, for a while: in short steps, so that signals are heard."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return attempt()
+        except LedgerBusy:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _story(error: BaseException | None) -> str:

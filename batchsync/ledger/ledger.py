@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,11 +21,11 @@ from batchsync.ledger import schema
 from batchsync.ledger.claims import Claims
 from batchsync.ledger.decisions import Decisions
 from batchsync.ledger.engine import (
-    PATIENCE_SECONDS,
     create_private,
     database_errors,
     ledger_url,
     make_engine,
+    patiently,
     sqlite_path,
 )
 from batchsync.ledger.intake import Intake
@@ -68,9 +67,9 @@ class Ledger:
         self._reader = make_engine(self.url, write=False)
         with self._closing_on_error():
             # Looked at before it is written to: somebody else's database stays as it is.
-            if create and schema.revision(self._reader) is None:
-                schema.migrate(self._writer)
-            schema.require_current(self._reader)
+            if create and patiently(lambda: schema.revision(self._reader)) is None:
+                patiently(lambda: schema.migrate(self._writer))
+            patiently(lambda: schema.require_current(self._reader))
 
     @contextmanager
     def _closing_on_error(self) -> Any:
@@ -88,17 +87,13 @@ class Ledger:
     @contextmanager
     def _begin(self, engine: Engine) -> Iterator[Connection]:
         """A transaction. A lock of somebody else's is waited for in short steps, so that signals are heard."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
         with ExitStack() as stack:
-            while True:
-                try:
-                    with database_errors(self.url):
-                        connection = stack.enter_context(engine.begin())
-                    break
-                except LedgerBusy:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.05)
+
+            def begin() -> Connection:
+                with database_errors(self.url):
+                    return stack.enter_context(engine.begin())
+
+            connection = patiently(begin)
             with database_errors(self.url):
                 yield connection
                 stack.close()

@@ -11,7 +11,7 @@ from batchsync.cli.output import clean, counted, number, print_json, say
 from batchsync.errors import LedgerMissing
 from batchsync.ledger import schema
 from batchsync.ledger.check import Broken
-from batchsync.ledger.engine import ledger_url, make_engine, sqlite_path
+from batchsync.ledger.engine import ledger_url, make_engine, patiently, sqlite_path
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.views import Views
 
@@ -37,7 +37,7 @@ def upgrade(ledger: str) -> int:
         raise LedgerMissing(f"there is no ledger at {path}", hint="use --ledger")
     reader, writer = make_engine(url, write=False), make_engine(url, write=True)
     try:
-        before, after, kept = schema.upgrade(reader, writer)
+        before, after, kept = patiently(lambda: schema.upgrade(reader, writer))
     finally:
         reader.dispose()
         writer.dispose()

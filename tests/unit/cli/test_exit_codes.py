@@ -130,6 +130,31 @@ def test_an_interruption_is_3_at_once_and_no_traceback(error: str) -> None:
     assert line.startswith("Interrupted. What was done is kept: ")
 
 
+LAST_MOMENT = """
+import os, signal
+import click
+from batchsync.cli import main as program
+
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid(), number=signal.SIGTERM):
+        kill(pid, number)
+
+late = Late()
+
+@click.command()
+def command():
+    return 1
+
+program.Commands.get_command = lambda *_: command
+program.main(["run"])
+"""
+
+
+def test_a_signal_while_the_interpreter_ends_changes_no_exit_code() -> None:
+    ended = subprocess.run([sys.executable, "-c", LAST_MOMENT], capture_output=True, timeout=60, check=False)
+    assert ended.returncode == 1
+
+
 def test_a_bug_is_no_error_of_the_users(ending: Any) -> None:
     with pytest.raises(ZeroDivisionError):
         ending(raising(ZeroDivisionError()))
