@@ -6,7 +6,7 @@ import logging
 import sys
 from contextlib import suppress
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from tqdm import tqdm
 
@@ -45,11 +45,26 @@ def ended(snapshot: Snapshot) -> int:
     return sum(snapshot.counts[state] for state in _ENDED)
 
 
-class Progress:
+class _WithBar:
+    """Closes its bar, if it has come to have one; a terminal that has gone is no fault."""
+
+    _bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            with suppress(OSError, ValueError):
+                self._bar.close()
+
+
+class Progress(_WithBar):
     """Shows snapshots of a run as they come. `show(snapshot)` is what the run calls."""
 
     def __init__(self, *, enabled: bool, quiet: bool) -> None:
-        self._bar: tqdm[Any] | None = None
         self._use_bar = enabled and not quiet and sys.stderr.isatty()
         self._lines = enabled and not quiet and not self._use_bar
         self._next_line = FIRST_LINE_SECONDS
@@ -86,22 +101,11 @@ class Progress:
         minutes = snapshot.elapsed / finished * (total - done) / 60
         return f" · about {minutes:.0f} min left" if minutes >= 1 else " · less than a minute left"
 
-    def __enter__(self) -> Progress:
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                self._bar.close()
-
-
-class Reading:
+class Reading(_WithBar):
     """A bar while local files are read, for people at a terminal who wait for it longer than a moment."""
 
     def __init__(self, *, enabled: bool, quiet: bool) -> None:
-        self._bar: tqdm[Any] | None = None
         self._use_bar = enabled and not quiet and sys.stderr.isatty()
 
     def show(self, done: int, total: int) -> None:
@@ -120,13 +124,3 @@ class Reading:
                     delay=READING_SECONDS,
                 )
             self._bar.update(done - self._bar.n)
-
-    def __enter__(self) -> Reading:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                self._bar.close()

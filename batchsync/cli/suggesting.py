@@ -11,7 +11,6 @@ from batchsync.cli.connect import Connection
 from batchsync.cli.options import iso, local
 from batchsync.cli.output import clean, number, say
 from batchsync.errors import SettingError
-from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import Ledger
 from batchsync.model.evidence import Doubt, Finding, Reading, Span, Weighed, weigh
 from batchsync.vendor.port import Account, VendorTrouble
@@ -48,11 +47,10 @@ def _now(ledger: Ledger, connection: Connection) -> Reading:
     """The balance now; quiet if nothing of the ledger is in flight."""
     before = ledger.read(lambda v: v.standing())
     account = _account(connection)
-    after: Standing = ledger.read(lambda v: v.standing())
+    after = ledger.read(lambda v: v.standing())
     if account.credits is None:
         raise SettingError("the vendor doesn't tell the balance: there is nothing to compare")
-    quiet = before == after and not after.in_flight
-    return Reading(time.time(), account.id, account.credits, after.last_entry, quiet)
+    return Reading(time.time(), account.id, account.credits, after.last_entry, after.is_quiet_since(before))
 
 
 def _account(connection: Connection) -> Account:

@@ -36,6 +36,10 @@ class Standing:
     last_entry: int
     in_flight: int
 
+    def is_quiet_since(self, before: Standing) -> bool:
+        """Whether nothing moved since `before` and nothing is in flight: a balance read between can be compared."""
+        return self == before and not self.in_flight
+
 
 def standing(connection: Connection) -> Standing:
     """How the ledger stands now."""

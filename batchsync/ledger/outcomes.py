@@ -198,6 +198,6 @@ class Outcomes(Moves):
                 tier=tier,
                 credits=credits,
                 last_entry=now.last_entry,
-                quiet=now == before and not now.in_flight,
+                quiet=now.is_quiet_since(before),
             )
         )
