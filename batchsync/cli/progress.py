@@ -13,8 +13,9 @@ from tqdm import tqdm
 from batchsync.cli.logs import PROGRESS
 from batchsync.cli.output import number
 from batchsync.model.states import Shown
-from batchsync.runner.snapshot import Snapshot
+from batchsync.runner.snapshot import Snapshot, Watcher
 
+BAR_SECONDS = 0.5
 FIRST_LINE_SECONDS = 10.0
 LINE_SECONDS = 60.0
 READING_SECONDS = 1.0  # that reading files may take without a bar
@@ -62,7 +63,7 @@ class _WithBar:
 
 
 class Progress(_WithBar):
-    """Shows snapshots of a run as they come. `show(snapshot)` is what the run calls."""
+    """Shows snapshots of a run as they come. `watcher` is whom the run tells."""
 
     def __init__(self, *, enabled: bool, quiet: bool) -> None:
         self._use_bar = enabled and not quiet and sys.stderr.isatty()
@@ -70,6 +71,13 @@ class Progress(_WithBar):
         self._next_line = FIRST_LINE_SECONDS
         self._first: int | None = None
         self._log = logging.getLogger(PROGRESS)
+
+    @property
+    def watcher(self) -> Watcher | None:
+        """Whom the run tells how it stands, None if nobody wants to know."""
+        if not (self._use_bar or self._lines):
+            return None
+        return Watcher(self.show, BAR_SECONDS if self._use_bar else FIRST_LINE_SECONDS)
 
     def show(self, snapshot: Snapshot) -> None:
         """Bring the display up to date, if there still is one."""

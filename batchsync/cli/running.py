@@ -69,7 +69,7 @@ def carry_out(
                 options,
                 manifest_id=manifest_id,
                 api_url=connection.api_url,
-                watch=progress.show,
+                watch=progress.watcher,
             )()
         finally:
             with anyio.CancelScope(shield=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from sqlalchemy import Select, and_, case, func, insert, or_, select, update
@@ -59,6 +59,22 @@ class ClaimedJob:
     strikes: int
     failing_since: float | None
 
+    def as_accepted(self, project_id: str, credits: int | None, at: float) -> ClaimedJob:
+        """The job once the vendor has made a project of it, at `at` (epoch seconds), for `credits` if it said so."""
+        return replace(
+            self,
+            state=State.RENDERING.value,
+            submissions=self.submissions + 1,
+            project_id=project_id,
+            project_credits=self.estimate if credits is None else credits,
+            vendor_status=None,
+            submitted_at=at,
+            rendered_at=None,
+            tries=0,
+            strikes=0,
+            failing_since=None,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -93,11 +109,15 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class SubmissionClaim:
-    """The intents that a claim for submissions gave; `capped` if the next job would pass the cap."""
+    """The intents that a claim for submissions gave.
+
+    `capped` if the next job would pass the cap, `full` if no more jobs may be at the vendor.
+    """
 
     intents: tuple[Intent, ...]
     exposure: Exposure
     capped: bool = False
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +160,9 @@ class Claims(Moves):
             .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
             .where(Job.state == State.UPLOADED.value)
         ).scalar_one()
-        return self.claim(run_id, State.PLANNED, min(limit, ahead - waiting), lease)
+        places = ahead - waiting
+        # Not for a few places: asking for each one that comes free would cost more than it brings.
+        return self.claim(run_id, State.PLANNED, min(limit, places) if places >= ahead // 4 else 0, lease)
 
     def claim_submissions(
         self,
@@ -185,7 +207,7 @@ class Claims(Moves):
                 return SubmissionClaim(tuple(intents), exposure, capped=True)
             spent += offer.worst
             intents.append(self._intend(job, run_id, lease, name(job), offer))
-        return SubmissionClaim(tuple(intents), exposure)
+        return SubmissionClaim(tuple(intents), exposure, full=len(intents) >= room)
 
     def _offer(self, job: ClaimedJob, run_id: str, left: int | None, *, last: bool) -> _Offer | None:
         """How a job can be sent with `left` credits under the cap (None: there is no cap), None if it can't.
@@ -296,14 +318,15 @@ class Claims(Moves):
                 update(table(Job)).where(Job.seq.in_(seqs)).values(lease_owner=run_id, lease_until=self.now + lease)
             )
 
-    def renew(self, seqs: Collection[int], owner: str, lease: float) -> None:
-        """Keep the leases of jobs that are being worked on."""
+    def renew(self, seqs: Collection[int], owner: str, lease: float) -> set[int]:
+        """Keep the leases of jobs that are in hand. Returns those that `owner` doesn't hold (any more)."""
+        lost: set[int] = set()
         for batch in chunks(seqs):
-            self.connection.execute(
-                update(table(Job))
-                .where(Job.seq.in_(batch), Job.lease_owner == owner)
-                .values(lease_until=self.now + lease)
-            )
+            mine = and_(Job.seq.in_(batch), Job.lease_owner == owner)
+            kept = self.connection.execute(update(table(Job)).where(mine).values(lease_until=self.now + lease))
+            if kept.rowcount < len(batch):
+                lost |= set(batch) - set(self.connection.execute(select(Job.seq).where(mine)).scalars())
+        return lost
 
     def release(self, owner: str) -> list[int]:
         """Give back everything that `owner` holds; a submission whose answer nobody waits for any more is held.

@@ -9,10 +9,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event
+from sqlalchemy import Connection, Engine, Executable, Select, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.orm import DeclarativeBase
@@ -124,15 +125,23 @@ def upsert(
     connection: Connection, table: type[DeclarativeBase], rows: Sequence[Mapping[str, Any]], keys: Sequence[str]
 ) -> None:
     """Insert `rows`; where the `keys` are taken, replace all other columns."""
-    if not rows:
-        return
-    if connection.dialect.name == "sqlite":
+    if rows:
+        statement = _upsert(connection.dialect.name, table, tuple(rows[0]), tuple(keys))
+        connection.execute(statement, list(rows))
+
+
+@cache
+def _upsert(
+    dialect: str, table: type[DeclarativeBase], columns: tuple[str, ...], keys: tuple[str, ...]
+) -> Executable:
+    """The statement of an upsert: built once, as building one costs several times as much as running it."""
+    if dialect == "sqlite":
         from sqlalchemy.dialects.sqlite import insert
     else:
         from sqlalchemy.dialects.postgresql import insert  # type: ignore[assignment]
     statement = insert(table)
-    others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=others), list(rows))
+    others = {name: statement.excluded[name] for name in columns if name not in keys}
+    return statement.on_conflict_do_update(index_elements=list(keys), set_=others)
 
 
 def integrity_faults(connection: Connection) -> list[str]:

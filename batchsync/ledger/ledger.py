@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -39,6 +39,10 @@ log = logging.getLogger("batchsync.ledger")
 REMEMBER_MS = 500  # how long to wait for a lock when nothing but time is at stake
 
 T = TypeVar("T")
+
+
+class _Failed(Exception):
+    """One of the writes of a transaction can't be done."""
 
 
 class Writes(Intake, Claims, Answers, Outcomes, Decisions):
@@ -99,15 +103,31 @@ class Ledger:
                 stack.close()
 
     def write_all(self, works: Sequence[Callable[[Writes], Any]], run_id: str | None) -> list[Any]:
-        """Run many writes in one transaction. One that fails is undone alone, and its exception is its result."""
+        """Run many writes in one transaction. One that fails is undone alone, and its exception is its result.
 
+        That hardly ever happens, and a savepoint for each costs more than many a write: only then all is done again,
+        each in a savepoint of its own. A write may therefore run twice, and must do nothing but write.
+        """
+        try:
+            return self._all(works, run_id, nullcontext)
+        except _Failed:
+            return self._all(works, run_id, Connection.begin_nested)
+
+    def _all(
+        self,
+        works: Sequence[Callable[[Writes], Any]],
+        run_id: str | None,
+        apart: Callable[[Connection], AbstractContextManager[Any]],
+    ) -> list[Any]:
         def one(connection: Connection, work: Callable[[Writes], Any]) -> Any:
             try:
-                with connection.begin_nested():
+                with apart(connection):
                     return work(Writes(connection, self.clock.now(), run_id))
             except DBAPIError:
                 raise  # the database itself is in trouble: none of it may count
             except Exception as error:
+                if apart is nullcontext:
+                    raise _Failed from error
                 return error
 
         with self._begin(self._writer) as connection:

@@ -24,9 +24,10 @@ PROGRESS: dict[str, Any] = {
     "lease_until": None,
 }
 FREE: dict[str, Any] = {"lease_owner": None, "lease_until": None}
+KEPT: dict[str, Any] = {name: value for name, value in PROGRESS.items() if name not in FREE}  # likewise, still leased
 
 # Statements are built once: building one costs several times as much as running it.
-_JOB = (
+JOB = (
     select(
         Job.seq,
         Job.id,
@@ -79,7 +80,7 @@ class Moves:
         self.run_id = run_id
 
     def _job(self, seq: int) -> Any:
-        return self.connection.execute(_JOB, {"at_seq": seq}).one()
+        return self.connection.execute(JOB, {"at_seq": seq}).one()
 
     def _move(
         self,
@@ -87,6 +88,7 @@ class Moves:
         seq: int,
         values: Mapping[str, Any],
         *,
+        job: Any = None,
         owner: str | None = None,
         stated: int | None = None,
         submission_id: int | None = None,
@@ -94,10 +96,10 @@ class Moves:
     ) -> Any:
         """Take one job through `event`; returns the job as it was before.
 
-        `owner` is who must hold its lease, `stated` the vendor's figure for the project's credits.
-        Raises IllegalTransition or LeaseLost, having written nothing.
+        `job` is its row, if it was read just now; `owner` is who must hold its lease, `stated` the vendor's figure
+        for the project's credits. Raises IllegalTransition or LeaseLost, having written nothing.
         """
-        job = self._job(seq)
+        job = job or self._job(seq)
         state = State(job.state)
         if not allowed(event, state):
             raise IllegalTransition(f"job {job.id} is {state} now: `{event}` can't happen to it")

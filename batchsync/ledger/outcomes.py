@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, insert, update
 from batchsync.errors import LeaseLost
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.evidence import Standing, standing
-from batchsync.ledger.moves import FREE, PROGRESS, Moves
+from batchsync.ledger.moves import FREE, KEPT, PROGRESS, Moves
 from batchsync.ledger.tables import Balance, Job, Output, Upload, table
 from batchsync.model.states import Event
 
@@ -50,9 +50,12 @@ class Outcomes(Moves):
     # --- looks ---
 
     def still_rendering(self, seq: int, owner: str, status: str, credits: int | None, look_at: float) -> None:
-        """The project goes on; the next look is at `look_at`. A look that changed nothing leaves no event."""
+        """The project goes on; the next look is at `look_at`, by whom the lease stays with.
+
+        A look that changed nothing need not be written down, and leaves no event.
+        """
         job = self._job(seq)
-        values = {**PROGRESS, "vendor_status": status, "not_before": look_at}
+        values = {**KEPT, "vendor_status": status, "not_before": look_at}
         if job.vendor_status == status and credits in (None, job.project_credits) and job.lease_owner == owner:
             self.connection.execute(_OWNED, {"at_seq": seq, "at_owner": owner, **values})
             return
@@ -60,6 +63,7 @@ class Outcomes(Moves):
             Event.STILL_RENDERING,
             seq,
             values,
+            job=job,
             owner=owner,
             stated=credits,
             detail={"status": status, "credits": credits},
@@ -67,13 +71,11 @@ class Outcomes(Moves):
 
     def render_done(self, seq: int, owner: str, credits: int | None, fps: float | None) -> None:
         """The render is finished. The lease stays: whoever saw it holds the links, and hands the job on."""
-        first = {name: value for name, value in PROGRESS.items() if name not in FREE}
-        again = {"not_before": 0.0}
-        known = self._job(seq).rendered_at is not None
-        values = {**(again if known else {**first, "rendered_at": self.now}), "vendor_status": "complete"}
-        self._move(
-            Event.RENDER_DONE, seq, values, owner=owner, stated=credits, detail={"credits": credits, "fps": fps}
-        )
+        job = self._job(seq)
+        first, again = {**KEPT, "rendered_at": self.now}, {"not_before": 0.0}
+        values = {**(first if job.rendered_at is None else again), "vendor_status": "complete"}
+        detail = {"credits": credits, "fps": fps}
+        self._move(Event.RENDER_DONE, seq, values, job=job, owner=owner, stated=credits, detail=detail)
 
     def render_failed(self, seq: int, owner: str, status: str, credits: int | None, code: str, message: str) -> None:
         """The project came to nothing: `status` is `error`, `deleted`, or `missing` if it was only not found."""
@@ -170,9 +172,8 @@ class Outcomes(Moves):
             "error_code": code,
             "error_message": message,
         }
-        self._move(
-            Event.ATTEMPT_FAILED, seq, values, owner=owner, stated=credits, detail={"code": code, "message": message}
-        )
+        detail = {"code": code, "message": message}
+        self._move(Event.ATTEMPT_FAILED, seq, values, job=job, owner=owner, stated=credits, detail=detail)
 
     def gave_up(self, seq: int, owner: str, code: str, message: str) -> None:
         """The job can't be brought on, and is no more tried on its own."""

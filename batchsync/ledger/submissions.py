@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, select, update
 
 from batchsync.errors import IllegalTransition
-from batchsync.ledger.moves import FREE, PROGRESS, Moves
+from batchsync.ledger.moves import FREE, JOB, KEPT, PROGRESS, Moves
 from batchsync.ledger.tables import Job, JobEvent, Submission, table
 from batchsync.model.credits import EntryKind
 from batchsync.model.states import Event, State
@@ -16,8 +16,10 @@ from batchsync.model.states import Event, State
 NEWEST = select(func.max(Submission.id)).where(Submission.job_seq == bindparam("at_seq"))
 MADE_BY = select(Submission.id, Job.id.label("job")).join(Job, Job.seq == Submission.job_seq)
 MADE_BY = MADE_BY.where(Submission.project_id == bindparam("at_project"))
-_OUTCOME = select(Submission.outcome).where(
-    Submission.id == bindparam("at_id"), Submission.job_seq == bindparam("at_seq")
+_ASKED = (
+    JOB.add_columns(Submission.outcome, NEWEST.scalar_subquery().label("newest"))
+    .join(Submission, Submission.job_seq == Job.seq)
+    .where(Submission.id == bindparam("at_id"))
 )
 SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
 
@@ -25,7 +27,8 @@ SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
 class Accepted(StrEnum):
     """What became of an answer that names a project."""
 
-    FOLLOWED = "followed"  # the job goes on with it
+    KEPT = "kept"  # the job goes on with it, and is still in the hands of who sent it
+    FOLLOWED = "followed"  # the job goes on with it, and whoever claims it follows it
     STRAY = "stray"  # the job has gone another way: paid for and noted, not followed
     DOUBTED = "doubted"  # it is another submission's project already: nobody knows what this one has made
 
@@ -34,27 +37,41 @@ class Answers(Moves):
     """Outcomes of submissions. An answer belongs to its submission: one that comes late changes nothing else."""
 
     def accepted(
-        self, seq: int, submission_id: int, project_id: str, credits: int | None, look_at: float, status: int
+        self,
+        seq: int,
+        submission_id: int,
+        project_id: str,
+        credits: int | None,
+        look_at: float,
+        status: int,
+        *,
+        owner: str | None = None,
     ) -> Accepted:
-        """The vendor made a project. `credits` is what it said it took, None where it didn't say."""
+        """The vendor made a project. `credits` is what it said it took, None where it didn't say.
+
+        The lease stays with `owner`, if it has it.
+        """
         known = self.connection.execute(MADE_BY, {"at_project": project_id}).one_or_none()
         if known is not None and known.id == submission_id:
             return Accepted.FOLLOWED  # a person was faster to say so
-        awaited = self._awaited(seq, submission_id) or self._may_still_have(seq, submission_id)
+        job = self._asked(seq, submission_id)
+        awaited = self._is_awaited(job, submission_id) or self._may_still_have(job, submission_id)
         if known is not None:
             message = f"the vendor answered with project {project_id}, which is that of job {known.job} already"
-            if awaited and self._job(seq).state == State.SUBMITTING.value:
+            if awaited and job.state == State.SUBMITTING.value:
                 self.lost(seq, submission_id, "known_project", message, status)
             return Accepted.DOUBTED
         self._settle(submission_id, "created", project_id=project_id, http_status=status)
         if not awaited:
-            self._stray(seq, submission_id, project_id, credits)
+            self._stray(job, submission_id, project_id, credits)
             return Accepted.STRAY
+        is_kept = owner is not None and job.lease_owner == owner
         self._move(
             Event.SUBMIT_ACCEPTED,
             seq,
-            {
-                **PROGRESS,
+            job=job,
+            values={
+                **(KEPT if is_kept else PROGRESS),
                 "project_id": project_id,
                 "vendor_status": None,
                 "not_before": look_at,
@@ -64,45 +81,48 @@ class Answers(Moves):
             submission_id=submission_id,
             detail={"submission": submission_id, "project": project_id, "credits": credits},
         )
-        return Accepted.FOLLOWED
+        return Accepted.KEPT if is_kept else Accepted.FOLLOWED
 
-    def _awaited(self, seq: int, submission_id: int) -> bool:
-        """Whether the job still waits for the outcome of this submission: no later one, and nobody has decided it.
+    def _asked(self, seq: int, submission_id: int) -> Any:
+        """The job of a submission whose answer has come, with the submission's `outcome` and the job's `newest` one.
 
         Raises IllegalTransition if it is known to have made a project.
         """
-        outcome = self.connection.execute(_OUTCOME, {"at_id": submission_id, "at_seq": seq}).one_or_none()
-        if outcome is None or outcome.outcome == "created":
+        row = self.connection.execute(_ASKED, {"at_id": submission_id, "at_seq": seq}).one_or_none()
+        if row is None or row.outcome == "created":
             raise IllegalTransition(f"submission {submission_id} of job number {seq} has had its answer")
-        newest = self.connection.execute(NEWEST, {"at_seq": seq}).scalar_one()
-        return bool(newest == submission_id) and self._job(seq).state in (State.SUBMITTING.value, State.HELD.value)
+        return row
 
-    def _may_still_have(self, seq: int, submission_id: int) -> bool:
+    @staticmethod
+    def _is_awaited(job: Any, submission_id: int) -> bool:
+        """Whether a job still waits for the outcome of this submission: no later one, and nobody has decided it."""
+        return job.newest == submission_id and job.state in (State.SUBMITTING.value, State.HELD.value)
+
+    def _may_still_have(self, job: Any, submission_id: int) -> bool:
         """Whether a project of the newest submission is the job's own, though it was taken for not created.
 
         It isn't where the job asks for something else by now, or has failed for another reason.
         """
-        job = self._job(seq)
-        newest = self.connection.execute(NEWEST, {"at_seq": seq}).scalar_one()
         given_up = job.state == State.FAILED.value and job.error_code == "abandoned" and job.project_id is None
-        if newest != submission_id or not (given_up or job.state in (State.PLANNED.value, State.UPLOADED.value)):
+        if job.newest != submission_id or not (given_up or job.state in (State.PLANNED.value, State.UPLOADED.value)):
             return False
         started = select(Submission.started_at).where(Submission.id == submission_id).scalar_subquery()
         changed = select(JobEvent.id).where(
-            JobEvent.job_seq == seq, JobEvent.event == Event.CHANGED.value, JobEvent.at >= started
+            JobEvent.job_seq == job.seq, JobEvent.event == Event.CHANGED.value, JobEvent.at >= started
         )
         return self.connection.execute(changed.limit(1)).first() is None
 
-    def _require_awaited(self, seq: int, submission_id: int) -> None:
-        if not self._awaited(seq, submission_id):
+    def _require_awaited(self, seq: int, submission_id: int) -> Any:
+        job = self._asked(seq, submission_id)
+        if not self._is_awaited(job, submission_id):
             raise IllegalTransition(f"job number {seq} no longer waits for the answer to submission {submission_id}")
+        return job
 
-    def _stray(self, seq: int, submission_id: int, project_id: str, credits: int | None) -> None:
-        job = self._job(seq)
+    def _stray(self, job: Any, submission_id: int, project_id: str, credits: int | None) -> None:
         cost = job.estimate if credits is None else credits
-        self._entries(seq, ((EntryKind.CHARGE, cost),) if cost else (), project_id, submission_id)
+        self._entries(job.seq, ((EntryKind.CHARGE, cost),) if cost else (), project_id, submission_id)
         detail = {"submission": submission_id, "project": project_id, "credits": credits}
-        self._move(Event.STRAY_PROJECT, seq, {"net": job.net + cost}, detail=detail)
+        self._move(Event.STRAY_PROJECT, job.seq, {"net": job.net + cost}, job=job, detail=detail)
 
     def deferred(
         self,
@@ -119,9 +139,8 @@ class Answers(Moves):
 
         `failing` if it was this job's own trouble with the vendor, which has its patience.
         """
-        self._require_awaited(seq, submission_id)
+        job = self._require_awaited(seq, submission_id)
         self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
-        job = self._job(seq)
         values = {
             **FREE,
             "not_before": not_before,
@@ -134,6 +153,7 @@ class Answers(Moves):
             Event.SUBMIT_DEFERRED,
             seq,
             values,
+            job=job,
             submission_id=submission_id,
             detail={"submission": submission_id, "code": code, "message": message},
         )

@@ -44,16 +44,12 @@ class Downloads:
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `rendered` to `complete`."""
         capacity = self.floor.options.transfers * JOBS_PER_TRANSFER
-        return Stage("download", self.floor, [State.RENDERED], capacity, self.claim, self.work)
+        return Stage(State.RENDERED, self.floor, capacity, self.claim, self.work)
 
     async def claim(self, free: int) -> Sequence[ClaimedJob]:
-        """Jobs that the follow stage handed over, then those that lie in the ledger."""
+        """Jobs that lie in the ledger; others are handed over by the follow stage."""
         floor = self.floor
-        jobs = [floor.handed.popleft() for _ in range(min(free, len(floor.handed)))]
-        if len(jobs) < free:
-            rest = free - len(jobs)
-            jobs += await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERED, rest, LEASE_SECONDS))
-        return jobs
+        return await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERED, free, LEASE_SECONDS))
 
     async def work(self, job: ClaimedJob) -> None:
         """Save all files of one job."""
@@ -61,6 +57,7 @@ class Downloads:
         links = floor.links.pop(job.seq, None)
         if links is None or links.have_expired(floor.clock.now()):
             await floor.ledger.write(lambda w: w.look_again(job.seq, floor.run_id))
+            floor.ring(State.RENDERING)
             return
         try:
             paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links.files)]

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import random
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 
@@ -17,9 +16,13 @@ from batchsync.errors import DiskFull
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.ledger import GroupCommit
 from batchsync.model import backoff
+from batchsync.model.states import State
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.pacer import Pacer, Priority
 from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
+
+if TYPE_CHECKING:
+    from batchsync.runner.stage import Stage
 
 log = logging.getLogger("batchsync.run")
 
@@ -60,6 +63,14 @@ class Lane(StrEnum):
     SUBMISSION = "submissions"
     LOOK = "looks at renders"
     DOWNLOAD = "downloads"
+
+
+_SOURCES = {
+    Lane.UPLOAD: State.PLANNED,
+    Lane.SUBMISSION: State.UPLOADED,
+    Lane.LOOK: State.RENDERING,
+    Lane.DOWNLOAD: State.RENDERED,
+}
 
 
 @dataclass(slots=True)
@@ -103,27 +114,46 @@ class Floor:
         self.jobs = 0  # that the run has taken on
         self.failures = 0
         self.doubts = 0  # submissions whose answer was lost
-        self.capped = False
+        self.capped = False  # the next job would pass --max-credits
+        self.full = False  # as many jobs are at the vendor as may be there
         self.broke = False
         self.over = False
         # Links to finished files: signed and short-lived, so never written down; a fresh look gives new ones.
         self.links: dict[int, Links] = {}
-        self.handed: deque[ClaimedJob] = deque()
+        self.stages: dict[State, Stage[Any]] = {}
         self.closed: Stopped | None = None
         self.stopped: Stopped | None = None
         self.stopping = anyio.Event()
-        self._bells: list[Callable[[], None]] = []
+        self._supervisor = anyio.Event()
 
     # --- who wakes whom ---
 
-    def on_change(self, bell: Callable[[], None]) -> None:
-        """Have `bell` called whenever a job got on."""
-        self._bells.append(bell)
+    def ring(self, state: State, at: float = 0.0) -> None:
+        """The ledger may have a job in `state` to work on, from `at` (epoch seconds) on."""
+        if state in self.stages:
+            self.stages[state].ring(at)
 
     def changed(self) -> None:
-        """A job got on: there may be something to do for others."""
-        for bell in self._bells:
-            bell()
+        """Something that concerns the whole run: everybody looks what there is to do."""
+        for stage in self.stages.values():
+            stage.ring()
+        self.idle()
+
+    def idle(self) -> None:
+        """A stage has nothing in hand, or the run is to end: perhaps it is over."""
+        self._supervisor.set()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait until the run may be over, at most so long."""
+        with anyio.move_on_after(seconds):
+            await self._supervisor.wait()
+        self._supervisor = anyio.Event()
+
+    def left_vendor(self) -> None:
+        """A job is no longer at the vendor: there may be room, and credits, for another."""
+        if self.full or self.capped:
+            self.full = self.capped = False
+            self.ring(State.UPLOADED)
 
     # --- whether anything new may start ---
 
@@ -256,6 +286,7 @@ class Floor:
         await self.ledger.write(
             lambda w: w.attempt_failed(job.seq, self.run_id, code, message, not_before, strike=strike)
         )
+        self.ring(_SOURCES[lane], not_before)
 
     @property
     def _least_age(self) -> float:
@@ -265,6 +296,7 @@ class Floor:
     def count_failure(self, job: ClaimedJob, code: str, message: str) -> None:
         """Count a job that ended badly, against --max-failures."""
         log.warning("job %s failed: %s (%s)", job.id, message, code)
+        self.left_vendor()
         self.failures += 1
         borne = self.options.max_failures
         if borne is not None and self.failures >= borne.of(self.jobs):
@@ -276,8 +308,3 @@ class Floor:
             self.broke = True
         else:
             self.close(Stopped.OUT_OF_CREDITS)
-
-
-def seqs(jobs: Sequence[ClaimedJob]) -> list[int]:
-    """The numbers of jobs."""
-    return [job.seq for job in jobs]

@@ -41,7 +41,7 @@ class Looks:
         async def claim(free: int) -> Sequence[ClaimedJob]:
             return await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERING, free, LEASE_SECONDS))
 
-        return Stage("follow", floor, [State.RENDERING], AT_ONCE, claim, self.work)
+        return Stage(State.RENDERING, floor, AT_ONCE, claim, self.work)
 
     async def work(self, job: ClaimedJob) -> None:
         """Look at one project."""
@@ -60,8 +60,7 @@ class Looks:
         if not project.enabled:
             await self._deleted(job, credits)
         elif project.status in ("error", "canceled") and credits and self._may_be_refunded(job):
-            soon = floor.clock.now() + floor.options.poll_interval
-            await floor.ledger.write(lambda w: w.still_rendering(seq, floor.run_id, project.status, credits, soon))
+            await self._look_later(job, project, floor.clock.now() + floor.options.poll_interval)
         elif project.status == "error":
             code = project.error_code or "unknown_error"
             message = project.error_message or "the vendor gave no reason"
@@ -70,11 +69,13 @@ class Looks:
         elif project.status == "canceled":
             message = "canceled at the vendor"
             await floor.ledger.write(lambda w: w.vendor_canceled(seq, floor.run_id, credits, message))
+            floor.left_vendor()
             log.warning("job %s was canceled at the vendor", job.id)
         elif project.status == "complete" and project.downloads:
             floor.links[seq] = Links(project.downloads, floor.clock.now())
             await floor.ledger.write(lambda w: w.render_done(seq, floor.run_id, credits, project.fps))
-            floor.handed.append(job)
+            floor.stages[State.RENDERED].hand(job)
+            floor.left_vendor()
         elif project.status == "complete":
             await self._no_output(job, credits)
         else:
@@ -97,10 +98,18 @@ class Looks:
                 "job %s is stalled: project %s has been %s for %.0f min, far longer than usual; it is still followed",
                 *(job.id, job.project_id, project.status, (now - submitted_at) / 60),
             )
-        look_at = next_look(submitted_at, now, floor.options.poll_interval, stalled=stalled)
-        await floor.ledger.write(
-            lambda w: w.still_rendering(job.seq, floor.run_id, project.status, project.credits, look_at)
+        await self._look_later(
+            job, project, next_look(submitted_at, now, floor.options.poll_interval, stalled=stalled)
         )
+
+    async def _look_later(self, job: ClaimedJob, project: Project, look_at: float) -> None:
+        """Keep the job in hand until its next look. What has changed is written down, and nothing else."""
+        floor, status, credits = self.floor, project.status, project.credits
+        if status != job.vendor_status or credits not in (None, job.project_credits) or job.tries:
+            await floor.ledger.write(lambda w: w.still_rendering(job.seq, floor.run_id, status, credits, look_at))
+            stated = job.project_credits if credits is None else credits
+            job = replace(job, vendor_status=status, project_credits=stated, tries=0, strikes=0, failing_since=None)
+        floor.stages[State.RENDERING].hand(job, look_at)
 
     async def _no_output(self, job: ClaimedJob, credits: int | None) -> None:
         """Complete, but without a file: it may come a little later. Never a reason for another render."""
@@ -116,6 +125,7 @@ class Looks:
                 seq, floor.run_id, "no_output", message, look_at, strike=False, credits=credits
             )
         )
+        floor.ring(State.RENDERING, look_at)
 
     async def _deleted(self, job: ClaimedJob, credits: int | None) -> None:
         """The vendor says so itself."""
@@ -131,6 +141,7 @@ class Looks:
             await floor.ledger.write(
                 lambda w: w.attempt_failed(job.seq, floor.run_id, code, message, look_at, strike=True)
             )
+            floor.ring(State.RENDERING, look_at)
         elif await floor.ledger.write(lambda w: w.claim_refuted(job.seq, floor.run_id)):
             log.warning("job %s is held again: the vendor knows no project %s", job.id, job.project_id)
         elif job.vendor_status == "missing":

@@ -24,7 +24,7 @@ from batchsync.model.states import UNFINISHED
 from batchsync.runner import process
 from batchsync.runner.books import IN_FLIGHT, Books, Statement
 from batchsync.runner.download import Downloads
-from batchsync.runner.floor import LEASE_SECONDS, Floor, seqs
+from batchsync.runner.floor import LEASE_SECONDS, Floor
 from batchsync.runner.follow import Looks
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.signals import received
@@ -108,7 +108,6 @@ class Run:
         self._start_patience = min(options.patience, START_PATIENCE_SECONDS)
         self._stopped: Stopped | None = None
         self._jobs = 0
-        self._stages: list[Stage[Any]] = []
         self._floor: Floor | None = None
         self._hello_scope = anyio.CancelScope()
         self._last_resort: threading.Timer | None = None
@@ -193,8 +192,7 @@ class Run:
         self._floor = floor
         submissions = Submissions(floor, self._manifest_id)
         submit = submissions.stage()
-        others = [Uploads(floor).stage(), Looks(floor).stage(), Downloads(floor).stage()]
-        self._stages = [submit, *others]
+        others: list[Stage[Any]] = [Uploads(floor).stage(), Looks(floor).stage(), Downloads(floor).stage()]
         # Three groups, from the one that ends last: the heartbeat, submissions that wait for their answer, all else.
         async with anyio.create_task_group() as beating:
             beating.start_soon(self._beat, floor)
@@ -229,12 +227,9 @@ class Run:
 
     async def _supervise(self, floor: Floor, books: Books) -> None:
         """Return when the run is over; meanwhile watch its limits, and tell the watcher how it stands."""
-        bell = anyio.Event()
-        floor.on_change(lambda: bell.set())
         looked = told = self._clock.monotonic()
         doubts, doubted = 0, -DOUBT_LOOK_SECONDS
         while floor.stopped is None:
-            bell = anyio.Event()
             self._check_limits(floor)
             if floor.stopped is None and await self._is_done(floor):
                 return
@@ -245,12 +240,11 @@ class Run:
             if floor.broke and now - looked > CREDIT_LOOK_SECONDS:
                 looked = now
                 await _soon(floor, lambda: self._look_for_credit(floor))
-            if self._watch is not None and now - told >= TICK_SECONDS:
-                self._watch(await floor.ledger.read(self._view))
+            if self._watch is not None and now - told >= self._watch.seconds:
+                self._watch.show(await floor.ledger.read(self._view))
                 # A view of a large ledger takes its time: never spend more than a few percent on it.
                 told = self._clock.monotonic() + 20 * (self._clock.monotonic() - now)
-            with anyio.move_on_after(TICK_SECONDS):
-                await bell.wait()
+            await floor.rest(TICK_SECONDS)
 
     def _check_limits(self, floor: Floor) -> None:
         options, now = self._options, self._clock.monotonic()
@@ -262,7 +256,7 @@ class Run:
             floor.stop(Stopped.UNREACHABLE)
 
     async def _is_done(self, floor: Floor) -> bool:
-        if any(stage.busy for stage in self._stages) or floor.handed:
+        if any(stage.busy or stage.handed for stage in floor.stages.values()):
             return False
         blocked = floor.closed is not None or floor.capped
         wanted = IN_FLIGHT if blocked else UNFINISHED
@@ -308,17 +302,18 @@ class Run:
         """Keep this run's leases, and take over what dead ones have left."""
         while True:
             await anyio.sleep(HEARTBEAT_SECONDS)
-            busy = [seq for stage in self._stages for seq in stage.busy] + seqs(list(floor.handed))
+            in_hand = [seq for stage in floor.stages.values() for seq in stage.seqs]
 
-            def write(w: Writes, busy: list[int] = busy) -> list[int]:
-                w.renew(busy, self.id, LEASE_SECONDS)
-                return w.reap(process.is_dead)
+            def write(w: Writes, in_hand: list[int] = in_hand) -> tuple[set[int], list[int]]:
+                return w.renew(in_hand, self.id, LEASE_SECONDS), w.reap(process.is_dead)
 
             try:
-                held = await floor.ledger.write(write)
+                lost, held = await floor.ledger.write(write)
             except DiskFull as error:
                 floor.disk_full(error)
                 continue
+            for stage in floor.stages.values():
+                stage.forget(lost)
             if held:
                 log.warning("%d jobs are held: another run ended while they were being submitted", len(held))
             floor.changed()

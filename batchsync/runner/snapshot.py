@@ -30,4 +30,9 @@ class Snapshot:
         return 0 if self.counts[Shown.COMPLETE] == total else 1
 
 
-Watcher = Callable[[Snapshot], None]
+@dataclass(frozen=True, slots=True)
+class Watcher:
+    """Who wants to know how a run stands: `show` is called at most every `seconds`."""
+
+    show: Callable[[Snapshot], None]
+    seconds: float

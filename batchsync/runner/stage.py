@@ -1,9 +1,11 @@
-"""A stage: takes jobs from the ledger as its slots come free, and works on each in a task of its own."""
+"""A stage: works on jobs that are handed to it, then on those in the ledger, as its slots come free."""
 
 from __future__ import annotations
 
+import heapq
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+import math
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, Protocol, TypeVar
 
 import anyio
@@ -15,8 +17,8 @@ from batchsync.runner.floor import Floor
 
 log = logging.getLogger("batchsync.run")
 
-BLOCKED_REST_SECONDS = 0.25
-LONGEST_REST_SECONDS = 5.0  # other processes leave work behind without ringing our bell
+# How often the ledger is asked though nothing rang: other processes leave work behind without ringing our bell.
+LOOK_SECONDS = 5.0
 
 
 class Numbered(Protocol):
@@ -30,51 +32,88 @@ Work = TypeVar("Work", bound=Numbered)
 
 
 class Stage(Generic[Work]):
-    """Claims work from `source` states while it may, and does it, at most `capacity` pieces at once.
+    """Takes jobs in the state `source`, and works on at most `capacity` of them at once.
 
-    `claim(n)` takes up to n pieces from the ledger; `work(piece)` does one and writes its outcome down.
+    A job comes by `hand`, with a lease that this run holds already, or from the ledger: `claim(n)` takes up to n.
+    The ledger is asked when it may have something: someone rang, a claim was served in full, or LOOK_SECONDS passed.
+    `work(piece)` does one and writes its outcome down.
     """
 
     def __init__(
         self,
-        name: str,
+        source: State,
         floor: Floor,
-        sources: Sequence[State],
         capacity: int,
         claim: Callable[[int], Awaitable[Sequence[Work]]],
         work: Callable[[Work], Awaitable[None]],
-        may_start: Callable[[], bool] = lambda: True,
+        may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
-        self.name = name
+        self.source = source
         self.floor = floor
-        self.sources = sources
         self.capacity = capacity
         self.busy: set[int] = set()
+        self.handed: list[tuple[float, int, Work]] = []  # a heap: from when on, the job's number, the job
         self._claim = claim
         self._work = work
-        self._may_start = may_start
+        self._may_claim = may_claim
+        self._ask_at = 0.0
         self._bell = anyio.Event()
-        floor.on_change(self.ring)
+        floor.stages[source] = self
 
-    def ring(self) -> None:
-        """There may be work."""
+    @property
+    def seqs(self) -> list[int]:
+        """The jobs that it holds the leases of."""
+        return [*self.busy, *(seq for _, seq, _ in self.handed)]
+
+    def hand(self, piece: Work, at: float = 0.0) -> None:
+        """Give it a job whose lease this run holds, to be worked on from `at` (epoch seconds) on."""
+        heapq.heappush(self.handed, (at, piece.seq, piece))
+        self._bell.set()
+
+    def forget(self, lost: Collection[int]) -> None:
+        """Drop handed jobs that others have taken over; what is being worked on finds out when it writes."""
+        if lost:
+            self.handed = [item for item in self.handed if item[1] not in lost]
+            heapq.heapify(self.handed)
+
+    def ring(self, at: float = 0.0) -> None:
+        """The ledger may have a job for it, from `at` on."""
+        self._ask_at = min(self._ask_at, at)
         self._bell.set()
 
     async def run(self, workers: TaskGroup) -> None:
-        """Claim and start work in `workers`, until cancelled."""
+        """Start work in `workers`, until cancelled."""
         while True:
             self._bell = anyio.Event()
-            free = self.capacity - len(self.busy)
-            taken = 0
-            if free > 0 and self._may_start():
-                # What is claimed must be started: a claim that nobody knows of would wait for its lease to fall.
-                with anyio.CancelScope(shield=True):
-                    for piece in await self._take(free):
-                        taken += 1
-                        self.busy.add(piece.seq)
-                        workers.start_soon(self._one, piece, name=f"{self.name} {piece.seq}")
-            if not taken:
-                await self._rest()
+            self._start_handed(workers)
+            await self._start_claimed(workers)
+            await self._rest()
+
+    @property
+    def _free(self) -> int:
+        return self.capacity - len(self.busy)
+
+    def _start(self, workers: TaskGroup, piece: Work) -> None:
+        self.busy.add(piece.seq)
+        workers.start_soon(self._one, piece, name=f"{self.source} {piece.seq}")
+
+    def _start_handed(self, workers: TaskGroup) -> None:
+        now = self.floor.clock.now()
+        while self._free > 0 and self.handed and self.handed[0][0] <= now:
+            self._start(workers, heapq.heappop(self.handed)[2])
+
+    async def _start_claimed(self, workers: TaskGroup) -> None:
+        free, now = self._free, self.floor.clock.now()
+        if free <= 0 or self._ask_at > now or not self._may_claim():
+            return
+        self._ask_at = now + LOOK_SECONDS
+        # What is claimed must be started: a claim that nobody knows of would wait for its lease to fall.
+        with anyio.CancelScope(shield=True):
+            pieces = await self._take(free)
+            for piece in pieces:
+                self._start(workers, piece)
+        if len(pieces) == free:
+            self._ask_at = 0.0  # there may be more
 
     async def _take(self, free: int) -> Sequence[Work]:
         try:
@@ -84,25 +123,22 @@ class Stage(Generic[Work]):
             return ()
 
     async def _rest(self) -> None:
-        """Wait until a slot is free, a job got on, or the next job is due."""
-        wait = LONGEST_REST_SECONDS
-        if len(self.busy) < self.capacity and self._may_start():
-            due = await self.floor.ledger.read(lambda v: v.next_due(self.floor.run_id, self.sources))
-            now = self.floor.clock.now()
-            if due is not None:
-                # What is due and was not given is blocked by a limit; its end rings, or is seen soon enough.
-                wait = min(wait, max(due - now, BLOCKED_REST_SECONDS))
-        with anyio.move_on_after(wait):
+        """Wait until something is due that there is a slot for, or somebody rings."""
+        due = math.inf
+        if self._free > 0:
+            due = min(self.handed[0][0] if self.handed else math.inf, self._ask_at if self._may_claim() else math.inf)
+        with anyio.move_on_after(min(LOOK_SECONDS, max(0.0, due - self.floor.clock.now()))):
             await self._bell.wait()
 
     async def _one(self, piece: Work) -> None:
         try:
             await self._work(piece)
         except (LeaseLost, IllegalTransition) as error:
-            log.warning("%s: %s", self.name, error)
+            log.warning("%s: %s", self.source, error)
         except DiskFull as error:
             self.floor.disk_full(error)
         finally:
             self.busy.discard(piece.seq)
-            self.floor.capped = False  # credits may have come free: the next claim will tell
-            self.floor.changed()
+            self._bell.set()
+            if not self.busy and not self.handed:
+                self.floor.idle()

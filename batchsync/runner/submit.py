@@ -38,14 +38,11 @@ class Submissions:
 
     def stage(self) -> Stage[Intent]:
         """The stage that brings jobs from `uploaded` to `rendering`."""
-        return Stage("submit", self.floor, [State.UPLOADED], AT_ONCE, self.claim, self.work, lambda: self.floor.open)
+        return Stage(State.UPLOADED, self.floor, AT_ONCE, self.claim, self.work, lambda: self.floor.open)
 
     async def claim(self, free: int) -> Sequence[Intent]:
         """Write the intents of as many submissions as the pace lets go right now."""
         floor, options = self.floor, self.floor.options
-        due = await floor.ledger.read(lambda v: v.next_due(floor.run_id, [State.UPLOADED]))
-        if due is None or due > floor.clock.now():
-            return []
         # The turn comes first: an intent that waits for its turn would be held if the process died meanwhile.
         turns = 0
         while not turns and floor.open:
@@ -69,7 +66,8 @@ class Submissions:
         for intent in got.intents:
             self._tell_guarded(intent)
         self._exposure = got.exposure
-        floor.capped = got.capped
+        floor.capped, floor.full = got.capped, got.full
+        floor.ring(State.PLANNED)  # there is room for the files of others now
         return got.intents
 
     def _tell_guarded(self, intent: Intent) -> None:
@@ -125,6 +123,7 @@ class Submissions:
         if outcome is None:
             message = "nothing new was to be sent any more, or the run stood still for too long, before it left"
             await floor.ledger.write(lambda w: w.deferred(seq, submission, "stopped", message, 0.0, None))
+            floor.ring(State.UPLOADED)
         elif isinstance(outcome, Created):
             floor.learn(None)
             floor.got_through(Lane.SUBMISSION)
@@ -132,9 +131,13 @@ class Submissions:
             look_at = next_look(now, now, floor.options.poll_interval)
             project, credits, status = outcome.project_id, outcome.credits, outcome.status
             became = await floor.ledger.write(
-                lambda w: w.accepted(seq, submission, project, credits, look_at, status)
+                lambda w: w.accepted(seq, submission, project, credits, look_at, status, owner=floor.run_id)
             )
-            if became is not Accepted.FOLLOWED:
+            if became is Accepted.KEPT:
+                floor.stages[State.RENDERING].hand(intent.job.as_accepted(project, credits, now), look_at)
+            elif became is Accepted.FOLLOWED:
+                floor.ring(State.RENDERING)
+            else:
                 log.error(_ODD_ANSWERS[became], intent.job.id, project)
         elif isinstance(outcome, NotCreated):
             await self._not_created(intent, outcome)
@@ -164,6 +167,8 @@ class Submissions:
         await floor.ledger.write(
             lambda w: w.deferred(seq, submission, code, message, not_before, status, failing=again)
         )
+        floor.left_vendor()
+        floor.ring(State.UPLOADED, not_before)
 
     async def _unknown(self, intent: Intent, outcome: Unknown) -> None:
         seq, submission = intent.job.seq, intent.submission_id
@@ -175,7 +180,9 @@ class Submissions:
             return resubmit and w.resubmitted(seq, MOST_LOST)
 
         self.floor.doubts += 1
+        self.floor.left_vendor()
         if await self.floor.ledger.write(write):
+            self.floor.ring(State.UPLOADED)
             log.warning(
                 "job %s is sent again, though it may have been created: %s (%s)", intent.job.id, message, code
             )

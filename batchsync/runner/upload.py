@@ -66,7 +66,7 @@ class Uploads:
             return await floor.ledger.write(lambda w: w.claim_uploads(floor.run_id, free, LEASE_SECONDS, ahead))
 
         capacity = floor.options.transfers * JOBS_PER_TRANSFER
-        return Stage("upload", floor, [State.PLANNED], capacity, claim, self.work, lambda: floor.open)
+        return Stage(State.PLANNED, floor, capacity, claim, self.work, lambda: floor.open)
 
     async def work(self, job: ClaimedJob) -> None:
         """Bring one job's files to the vendor."""
@@ -79,6 +79,8 @@ class Uploads:
         await self.floor.ledger.write(
             lambda w: w.assets_ready(job.seq, self.floor.run_id, video.path, audio.path, until)
         )
+        if not self.floor.full:
+            self.floor.ring(State.UPLOADED)
 
     async def _inputs(self, job: ClaimedJob) -> tuple[AtVendor, AtVendor]:
         video = _asset("video", job.video_kind, job.video, job.video_digest)

@@ -13,6 +13,7 @@ from batchsync.clock import Clock, SystemClock
 from batchsync.vendor import transfer, verdict, wire
 from batchsync.vendor.http import (
     DEFAULT_TIMEOUTS,
+    Reused,
     Timeouts,
     check_api_url,
     check_key,
@@ -111,7 +112,9 @@ class MagicHour:
             raise VendorTrouble(verdict.failure(answer, self._clock.now()))
         return answer
 
-    async def _ask(self, client: httpx.AsyncClient, method: str, path: str, content: bytes | None) -> wire.Answer:
+    async def _ask(
+        self, client: httpx.AsyncClient | Reused, method: str, path: str, content: bytes | None
+    ) -> wire.Answer:
         headers = {} if content is None else {"Content-Type": "application/json"}
         with anyio.fail_after(self._timeouts.whole):
             async with client.stream(method, path, content=content, headers=headers) as response:

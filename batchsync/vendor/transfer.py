@@ -10,7 +10,7 @@ import httpx
 
 from batchsync.clock import Clock
 from batchsync.vendor import verdict
-from batchsync.vendor.http import Timeouts, is_encoded, safe_url
+from batchsync.vendor.http import Reused, Timeouts, is_encoded, safe_url
 from batchsync.vendor.port import Download, Next, Trouble, UploadSlot, VendorTrouble
 
 PIECE = 64 * 1024
@@ -67,7 +67,7 @@ class _Feed:
 
 
 async def send(
-    client: httpx.AsyncClient,
+    client: Reused,
     slot: UploadSlot,
     chunks: AsyncIterator[bytes],
     size: int,
@@ -115,7 +115,7 @@ class Receiving:
     """One download, both the context and the `Body` in it: `async with Receiving(…) as body`."""
 
     def __init__(
-        self, client: httpx.AsyncClient, download: Download, *, offset: int, validator: str | None, clock: Clock
+        self, client: Reused, download: Download, *, offset: int, validator: str | None, clock: Clock
     ) -> None:
         self._client = client
         self._download = download

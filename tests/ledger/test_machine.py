@@ -273,7 +273,8 @@ class LedgerMachine(RuleBasedStateMachine):
     @rule(run=runs)
     def renew(self, run: str) -> None:
         mine = [m for m in self.jobs.values() if m.owner == run]
-        self.ledger.write(lambda w: w.renew(list(self.jobs), run, LEASE), run)
+        lost = self.ledger.write(lambda w: w.renew(list(self.jobs), run, LEASE), run)
+        assert lost == set(self.jobs) - {model.seq for model in mine}
         for model in mine:
             model.until = self.clock.at + LEASE
 
@@ -337,13 +338,15 @@ class LedgerMachine(RuleBasedStateMachine):
 
     # --- the answers to a submission ---
 
-    @rule(seq=seqs, credits=stated, wait=waits)
-    def accepted(self, seq: int, credits: int | None, wait: float) -> None:
+    @rule(seq=seqs, credits=stated, wait=waits, keeper=st.none() | runs)
+    def accepted(self, seq: int, credits: int | None, wait: float, keeper: str | None = None) -> None:
         seq = self.aim(seq, Event.SUBMIT_ACCEPTED)
         model, project, look_at = self.jobs[seq], self.new_project(), self.clock.at + wait
 
         def write(w: Writes) -> Accepted:
-            return w.accepted(seq, model.submission, project, credits, look_at, 200)
+            became = w.accepted(seq, model.submission, project, credits, look_at, 200, owner=keeper)
+            assert became is not Accepted.KEPT or keeper == model.owner
+            return became
 
         if not model.submission or model.made:
             before = self.everything()
@@ -356,7 +359,10 @@ class LedgerMachine(RuleBasedStateMachine):
             self.stated[project] = model.estimate if credits is None else credits
             model.made = model.answered = True
         elif self.attempt(Event.SUBMIT_ACCEPTED, seq, write):
-            model.free(look_at)
+            if keeper is not None and keeper == model.owner:
+                model.not_before = look_at
+            else:
+                model.free(look_at)
             model.answered, model.abandoned = True, False
             self.created(model, project, credits)
 
@@ -471,8 +477,7 @@ class LedgerMachine(RuleBasedStateMachine):
             lambda w: w.still_rendering(seq, owner, status, credits, look_at),
             owner=owner,
         ):
-            self.jobs[seq].free(look_at)
-            self.jobs[seq].status = status
+            self.jobs[seq].not_before, self.jobs[seq].status = look_at, status
             self.restated(self.jobs[seq], credits)
 
     @rule(seq=seqs, wild=wilds, credits=stated)

@@ -333,9 +333,19 @@ def test_a_share_of_failures_is_of_the_runs_jobs_rounded_up(
     assert floor.closed is Stopped.MAX_FAILURES
 
 
+class Bell:
+    """A stage that notes when it is rung."""
+
+    def __init__(self, rung: list[float]) -> None:
+        self.rung = rung
+
+    def ring(self, at: float = 0.0) -> None:
+        self.rung.append(at)
+
+
 def test_the_first_reason_to_close_or_stop_is_the_one_that_is_told(floor: Floor) -> None:
-    rung: list[int] = []
-    floor.on_change(lambda: rung.append(1))
+    rung: list[float] = []
+    floor.stages[State.PLANNED] = Bell(rung)  # type: ignore[assignment]
     floor.close(Stopped.MAX_FAILURES)
     floor.close(Stopped.OUT_OF_CREDITS)
     assert floor.closed is Stopped.MAX_FAILURES

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger.book import ESTIMATE, Hands, add, columns, jobs, make_ready, open_blank, start_run
+from ledger.book import ESTIMATE, Hands, add, columns, dump, jobs, make_ready, open_blank, start_run
 from unit.runner.test_floor import RUN, Straight
 
+from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.ledger import Ledger
 from batchsync.model.renders import stalled_after
 from batchsync.model.states import Event, State
@@ -17,6 +18,7 @@ from batchsync.runner.floor import Floor
 from batchsync.runner.follow import MISSING_SECONDS, Looks
 from batchsync.runner.options import RunOptions
 from batchsync.runner.schedule import LONGEST_GAP_SECONDS, LONGEST_STALLED_GAP_SECONDS
+from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
 
@@ -47,8 +49,12 @@ class Unknowing:
         raise VendorTrouble(Trouble(Next.GONE, "not_found", "no such project", status=404))
 
 
-async def look(looks: Looks, ledger: Ledger) -> None:
-    (job,) = ledger.write(lambda w: w.claim(RUN, State.RENDERING, 1, 60.0), RUN)
+async def look(looks: Looks, stage: Stage[ClaimedJob], ledger: Ledger) -> None:
+    """Look at the job, which the stage has in hand after its first look."""
+    if stage.handed:
+        job = stage.handed.pop()[2]
+    else:
+        (job,) = ledger.write(lambda w: w.claim(RUN, State.RENDERING, 1, 60.0), RUN)
     await looks.work(job)
 
 
@@ -57,19 +63,20 @@ async def test_a_stalled_render_is_told_of_once_followed_slowly_and_never_sent_a
 ) -> None:
     floor = Floor(Straight(ledger, RUN), Rendering(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
     looks = Looks(floor)
+    stage = looks.stage()
     limit = stalled_after(2.0)
     with caplog.at_level(logging.WARNING, "batchsync.run"):
         clock.at += limit - 1
-        await look(looks, ledger)
+        await look(looks, stage, ledger)
         assert caplog.text == ""
-        assert columns(path, 1, "not_before")[0] == clock.at + LONGEST_GAP_SECONDS
+        assert stage.handed[0][0] == columns(path, 1, "not_before")[0] == clock.at + LONGEST_GAP_SECONDS
         assert ledger.read(lambda v: v.stalled()) == []
 
         for _ in range(3):
             clock.at += LONGEST_STALLED_GAP_SECONDS
-            await look(looks, ledger)
+            await look(looks, stage, ledger)
     assert caplog.text.count("is stalled") == 1
-    gap = columns(path, 1, "not_before")[0] - clock.at
+    gap = stage.handed[0][0] - clock.at
     assert LONGEST_GAP_SECONDS < gap <= LONGEST_STALLED_GAP_SECONDS
     assert columns(path, 1, "state, submissions") == ("rendering", 1)
     (stalled,) = ledger.read(lambda v: v.stalled())
@@ -77,13 +84,28 @@ async def test_a_stalled_render_is_told_of_once_followed_slowly_and_never_sent_a
     assert ledger.read(lambda v: v.jobs())[0].stalled
 
 
+async def test_a_look_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path, clock: Hands) -> None:
+    floor = Floor(Straight(ledger, RUN), Rendering(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
+    looks = Looks(floor)
+    stage = looks.stage()
+    await look(looks, stage, ledger)
+    assert columns(path, 1, "vendor_status, lease_owner") == ("rendering", RUN)
+    before = dump(path)
+    for _ in range(5):
+        clock.at = stage.handed[0][0]
+        await look(looks, stage, ledger)
+    assert dump(path) == before
+    assert stage.seqs == [1], "its lease is kept up with those of all that is in hand"
+
+
 async def missing_for_good(ledger: Ledger, path: Path, clock: Hands) -> float:
     """Look at a project that isn't there until the job is given up; how long that took, in seconds."""
     floor = Floor(Straight(ledger, RUN), Unknowing(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
     looks, since = Looks(floor), clock.at
+    stage = looks.stage()
     while columns(path, 1, "state")[0] == "rendering":
         clock.at = max(clock.at, columns(path, 1, "not_before")[0])
-        await look(looks, ledger)
+        await look(looks, stage, ledger)
     return clock.at - since
 
 

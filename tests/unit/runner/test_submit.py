@@ -10,6 +10,7 @@ from unit.runner.test_floor import RUN, Straight
 
 from batchsync.ledger.ledger import Ledger
 from batchsync.runner.floor import LEASE_SECONDS, Floor
+from batchsync.runner.follow import Looks
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.submit import Submissions
 from batchsync.vendor.port import Created, SubmitRequest, Submitted
@@ -56,9 +57,10 @@ async def _submit_after(
     start_run(ledger, RUN)
     make_ready(ledger, RUN, 1)
     floor = Floor(Straight(ledger, RUN), vendor, RunOptions(), clock, "scope")  # type: ignore[arg-type]
-    submissions = Submissions(floor, None)
+    submissions, following = Submissions(floor, None), Looks(floor).stage()
     (intent,) = await submissions.claim(1)
     clock.at += seconds
     if closed is not None:
         floor.close(closed)
     await submissions.work(intent)
+    assert len(following.handed) == vendor.asked, "what was created is followed without another claim"
