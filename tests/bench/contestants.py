@@ -5,7 +5,7 @@
 Both read `jobs.csv` in the current folder and save into `outputs/`. Neither can be interrupted without loss.
 """
 
-# ruff: noqa: ASYNC  (a bare loop is what somebody would write in an hour)
+# ruff: noqa: ASYNC230, ASYNC240
 from __future__ import annotations
 
 import csv
