@@ -3,7 +3,8 @@
     python tests/bench/ledger.py [jobs…]      # 1000 10000 100000, unless others are given
 
 First the commands, each as a process of its own: seconds from its start to its end, seconds of CPU, peak MB. Then
-what a run asks of the ledger again and again, in milliseconds, where all jobs are its own and where they are others'.
+what a run asks of the ledger again and again, in milliseconds of CPU, where all jobs are its own and where they are
+others'.
 """
 
 from __future__ import annotations
@@ -138,13 +139,13 @@ class _Undo(Exception):
 
 
 def milliseconds(ledger: Ledger, work: Callable[[Any], object], run_id: str | None = None) -> float:
-    """The usual time of a read, or of a write of `run_id`, which is undone; what the commit costs isn't counted."""
+    """The usual CPU time of a read, or of a write of `run_id`, which is undone: the commit isn't counted."""
     took: list[float] = []
 
     def timed(on: Any) -> None:
-        began = time.perf_counter()
+        began = time.process_time()
         work(on)
-        took.append(1000 * (time.perf_counter() - began))
+        took.append(1000 * (time.process_time() - began))
         raise _Undo
 
     for _ in range(7):
