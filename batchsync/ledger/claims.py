@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from sqlalchemy import Select, and_, case, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from batchsync.ledger.engine import locked_rows
+from batchsync.ledger.mine import IS_MINE, STATES, in_order
 from batchsync.ledger.moves import FREE, Moves, chunks
-from batchsync.ledger.tables import CreditEntry, Job, ManifestEntry, Run, RunJob, Submission, table
+from batchsync.ledger.tables import CreditEntry, Job, Manifest, ManifestEntry, Run, RunJob, Submission, table
 from batchsync.model.credits import ESTIMATE_FPS, clip_seconds, frames_cost
 from batchsync.model.job import Mode
 from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
@@ -128,41 +129,54 @@ class _Offer:
     guard_fps: float | None = None
 
 
-_CLAIMED = [getattr(Job, column.name) for column in fields(ClaimedJob)]
+# Statements are built once: building one costs several times as much as running it.
+_QUEUE = in_order(
+    select(*[getattr(Job, column.name) for column in fields(ClaimedJob)])
+    .where(Job.state == bindparam("in_state"), Job.not_before <= bindparam("until"), Job.lease_owner.is_(None))
+    .limit(bindparam("most"))
+)
+_THERE = or_(Job.assets_expire_at.is_(None), Job.assets_expire_at >= bindparam("assets_until"))
+_READY = tuple(locked_rows(query.where(_THERE)) for query in _QUEUE)
+_DUE = tuple(locked_rows(query) for query in _QUEUE)
+_EXPIRED = (
+    select(Job.seq)
+    .where(Job.state == State.UPLOADED.value, Job.assets_expire_at < bindparam("assets_until"))
+    .where(Job.lease_owner.is_(None), IS_MINE)
+    .order_by(Job.not_before, Job.seq)
+    .limit(bindparam("most"))
+)
+_COUNT = select(func.count()).select_from(Job).where(Job.state.in_(STATES), IS_MINE)
 
 
 class Claims(Moves):
     """Leases: taking, renewing and giving them back. A lease's owner is a run, and only `reap` takes one away."""
 
-    def _due(self, run_id: str, state: State, limit: int) -> Select[Any]:
-        return locked_rows(
-            select(*_CLAIMED)
-            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-            .where(Job.state == state.value, Job.not_before <= self.now, Job.lease_owner.is_(None))
-            .order_by(Job.not_before, Job.seq)
-            .limit(limit)
-        )
+    def _due(
+        self, statements: Sequence[Select[Any]], run_id: str, state: State, limit: int, **more: float
+    ) -> list[ClaimedJob]:
+        rows: list[Row[Any]] = []
+        for statement in statements:
+            if len(rows) < limit:
+                values = {"of_run": run_id, "in_state": state.value, "until": self.now, "most": limit - len(rows)}
+                rows += self.connection.execute(statement, values | more).all()
+        return [ClaimedJob(**row._mapping) for row in rows]
 
     def claim(self, run_id: str, state: State, limit: int, lease: float) -> list[ClaimedJob]:
         """Take up to `limit` due jobs in `state`, in order, for `lease` seconds."""
-        if limit <= 0:
-            return []
-        rows = self.connection.execute(self._due(run_id, state, limit)).all()
-        jobs = [ClaimedJob(**row._mapping) for row in rows]
+        jobs = self._due(_DUE, run_id, state, limit)
         self._lease([job.seq for job in jobs], run_id, lease)
         return jobs
 
     def claim_uploads(self, run_id: str, limit: int, lease: float, ahead: int) -> list[ClaimedJob]:
         """Take jobs whose files have to be at the vendor, unless `ahead` jobs already wait for their submission."""
-        waiting = self.connection.execute(
-            select(func.count())
-            .select_from(Job)
-            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-            .where(Job.state == State.UPLOADED.value)
-        ).scalar_one()
-        places = ahead - waiting
+        places = ahead - self._count(run_id, [State.UPLOADED])
         # Not for a few places: asking for each one that comes free would cost more than it brings.
         return self.claim(run_id, State.PLANNED, min(limit, places) if places >= ahead // 4 else 0, lease)
+
+    def _count(self, run_id: str, states: Collection[State]) -> int:
+        """How many of the run's jobs are in states that few of any run's are in at a time."""
+        values = {"of_run": run_id, "in_states": [state.value for state in states]}
+        return int(self.connection.execute(_COUNT, values).scalar_one())
 
     def claim_submissions(
         self,
@@ -187,19 +201,12 @@ class Claims(Moves):
             exposure = self.exposure(cap_manifest, exposure)
             doubted = self._doubted(cap_manifest)
         # Only jobs that this run follows too: others would take its places and never give them back.
-        at_vendor = self.connection.execute(
-            select(func.count())
-            .select_from(Job)
-            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-            .where(Job.state.in_([state.value for state in AT_VENDOR]))
-        ).scalar_one()
+        at_vendor = self._count(run_id, AT_VENDOR)
         room = max_in_flight - at_vendor
-        there = or_(Job.assets_expire_at.is_(None), Job.assets_expire_at >= self.now + ASSET_MARGIN_SECONDS)
-        ready = self._due(run_id, State.UPLOADED, max(0, min(limit, room))).where(there)
-        rows = self.connection.execute(ready).all()
+        fit = self.now + ASSET_MARGIN_SECONDS
+        jobs = self._due(_READY, run_id, State.UPLOADED, min(limit, room), assets_until=fit)
         intents: list[Intent] = []
         spent = exposure.total + doubted
-        jobs = [ClaimedJob(**row._mapping) for row in rows]
         for job in jobs:
             left = None if cap is None else cap - spent
             offer = self._offer(job, run_id, left, last=not at_vendor and not intents)
@@ -218,9 +225,17 @@ class Claims(Moves):
             return _Offer(job.worst) if left is None or job.worst <= left else None
         # Nothing bounds what it settles at but a limit that is sent with it.
         seconds, mode = clip_seconds(job.start_seconds, job.end_seconds), Mode(job.generation_mode)
-        guards = (GUARD_FPS, min(GUARD_FPS, self._fastest_seen(run_id))) if last else (GUARD_FPS,)
-        offers = [_Offer(max(job.estimate, frames_cost(seconds, fps, mode)), fps) for fps in guards]
-        return next((offer for offer in offers if offer.worst <= left), None)
+        for fps in self._guards(run_id, last=last):
+            offer = _Offer(max(job.estimate, frames_cost(seconds, fps, mode)), fps)
+            if offer.worst <= left:
+                return offer
+        return None
+
+    def _guards(self, run_id: str, *, last: bool) -> Iterator[float]:
+        """Limits on the frame rate to send a job with; the second is looked up only where the first won't do."""
+        yield GUARD_FPS
+        if last:
+            yield min(GUARD_FPS, self._fastest_seen(run_id))
 
     def _fastest_seen(self, run_id: str) -> float:
         """The frame rate of the fastest video that has settled in this run without being known, at least 30."""
@@ -260,17 +275,8 @@ class Claims(Moves):
         return Intent(job, submission_id, name, self.now + lease, offer.guard_fps)
 
     def _expire_assets(self, run_id: str, limit: int) -> None:
-        expired = self.connection.execute(
-            select(Job.seq)
-            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-            .where(
-                Job.state == State.UPLOADED.value,
-                Job.assets_expire_at < self.now + ASSET_MARGIN_SECONDS,
-                Job.lease_owner.is_(None),
-            )
-            .order_by(Job.not_before, Job.seq)
-            .limit(max(limit, 1))
-        ).scalars()
+        values = {"of_run": run_id, "assets_until": self.now + ASSET_MARGIN_SECONDS, "most": max(limit, 1)}
+        expired = self.connection.execute(_EXPIRED, values).scalars()
         for seq in expired.all():
             self._move(
                 Event.ASSETS_EXPIRED, seq, {"video_asset": None, "audio_asset": None, "assets_expire_at": None}
@@ -280,8 +286,8 @@ class Claims(Moves):
         """The most that a manifest's jobs (all jobs, if None) can have cost; reads only entries not yet `known`."""
         members = 0
         if manifest_id is not None:
-            count = select(func.count()).where(ManifestEntry.manifest_id == manifest_id)
-            members = self.connection.execute(count).scalar_one()
+            count = select(Manifest.entries).where(Manifest.id == manifest_id)
+            members = self.connection.execute(count).scalar_one() or 0
         if members != known.members:
             known = Exposure(members=members)
         entries = select(func.coalesce(func.sum(CreditEntry.amount), 0), func.max(CreditEntry.id)).where(
@@ -337,11 +343,7 @@ class Claims(Moves):
         held = list(self.connection.execute(orphans).scalars())
         for seq in held:
             self._lose_orphan(seq)
-        self.connection.execute(
-            update(table(Job))
-            .where(Job.state.in_([state.value for state in UNFINISHED]), Job.lease_owner == owner)
-            .values(FREE)
-        )
+        self.connection.execute(update(table(Job)).where(Job.lease_owner == owner).values(FREE))
         return held
 
     def reap(self, is_dead: Callable[[str, int, str | None], bool | None]) -> list[int]:
@@ -354,11 +356,7 @@ class Claims(Moves):
         leases = self.connection.execute(
             select(Job.lease_owner, func.max(Job.lease_until).label("until"), Run.host, Run.pid, Run.pid_born)
             .join(Run, Run.id == Job.lease_owner)
-            .where(
-                Job.state.in_([state.value for state in UNFINISHED]),
-                Job.lease_owner.is_not(None),
-                Job.lease_owner != self.run_id,
-            )
+            .where(Job.lease_owner.is_not(None), Job.lease_owner != self.run_id)
             .group_by(Job.lease_owner, Run.host, Run.pid, Run.pid_born)
         ).all()
         held: list[int] = []

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, literal, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, literal, select, update
 
 from batchsync.errors import OutputError
 from batchsync.ledger.engine import upsert
@@ -26,6 +26,13 @@ from batchsync.ledger.tables import (
 )
 from batchsync.model.job import MediaFacts, PlannedJob
 from batchsync.model.states import NOT_SUBMITTED, UNFINISHED, Event, State
+
+ROWS = 2000  # to hand to the database at a time: more are no quicker, and need their memory
+
+_KNOWN = select(Job.id, Job.seq, Job.state, Job.ask, Job.lease_owner).where(
+    Job.id.in_(bindparam("ids", expanding=True))
+)
+_TAGS = select(JobTag.job_seq, JobTag.key, JobTag.value).where(JobTag.job_seq.in_(bindparam("seqs", expanding=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,31 +80,55 @@ class Intake(Moves):
         ]
         upsert(self.connection, MediaFile, rows, ["path"])
 
-    def add(self, path: str, columns: Sequence[str], jobs: Sequence[PlannedJob], output_dir: str) -> Added:
-        """Add a manifest's jobs: new ones are inserted, those not yet submitted are brought up to date."""
-        manifest_id = self._manifest(path, columns)
-        seqs = self._seqs(job.id for job in jobs)
-        new = [job for job in jobs if job.id not in seqs]
+    def add(
+        self,
+        path: str,
+        columns: Sequence[str],
+        jobs: Sequence[PlannedJob],
+        output_dir: str,
+        seal: str | None = None,
+    ) -> Added:
+        """Add a manifest's jobs: new ones are inserted, those not yet submitted are brought up to date.
+
+        `seal` says what was planned; it is kept if every job stands in the ledger as it was.
+        """
+        manifest_id, same = self._manifest(path, columns, seal)
+        known = self._known(job.id for job in jobs)
+        new = [job for job in jobs if job.id not in known]
         self._insert(new, manifest_id, output_dir)
-        added = self._seqs(job.id for job in new)
-        self._events(added.values())
-        changed = self._update([job for job in jobs if job.id in seqs], seqs, output_dir)
-        seqs |= added
+        added = self._known(job.id for job in new)
+        self._events(row.seq for row in added.values())
+        old = [job for job in jobs if job.id in known]
+        changed = self._update(old, known, output_dir)
+        seqs = {id: row.seq for id, row in (known | added).items()}
         self._tags(jobs, seqs)
-        self._place(manifest_id, jobs, seqs)
+        if not (same and self._stand(manifest_id) == [seqs[job.id] for job in jobs]):
+            self._place(manifest_id, jobs, seqs)
+        asked = self._known(job.id for job in old) if changed else known
+        whole = all(asked[job.id].ask == job.ask for job in old)
+        self._seal(manifest_id, seal if whole else None)
         return Added(manifest_id, len(new), changed)
 
-    def _manifest(self, path: str, columns: Sequence[str]) -> int:
+    def _manifest(self, path: str, columns: Sequence[str], seal: str | None) -> tuple[int, bool]:
+        """The manifest's number, and whether its file is the one that was sealed."""
+        before = self.connection.execute(select(Manifest.seal).where(Manifest.path == path)).scalar()
         row = {"path": path, "columns": list(columns), "added_at": self.now}
         upsert(self.connection, Manifest, [row], ["path"])
         found: int = self.connection.execute(select(Manifest.id).where(Manifest.path == path)).scalar_one()
-        return found
+        return found, seal is not None and seal == before
 
-    def _seqs(self, ids: Iterable[str]) -> dict[str, int]:
-        found: dict[str, int] = {}
+    def _seal(self, manifest_id: int, seal: str | None) -> None:
+        entries = select(func.count()).where(ManifestEntry.manifest_id == manifest_id).scalar_subquery()
+        self.connection.execute(
+            update(table(Manifest)).where(Manifest.id == manifest_id).values(entries=entries, seal=seal)
+        )
+
+    def _known(self, ids: Iterable[str]) -> dict[str, Any]:
+        """Those of the jobs that are in the ledger, by id: `seq`, `state`, `ask`, `lease_owner`."""
+        found: dict[str, Any] = {}
         for batch in chunks(ids):
-            rows = self.connection.execute(select(Job.id, Job.seq).where(Job.id.in_(batch)))
-            found.update((row.id, row.seq) for row in rows)
+            rows = self.connection.execute(_KNOWN, {"ids": batch})
+            found.update((row.id, row) for row in rows)
         return found
 
     def _insert(self, jobs: Sequence[PlannedJob], manifest_id: int, output_dir: str) -> None:
@@ -115,72 +146,77 @@ class Intake(Moves):
             "tries": 0,
             "strikes": 0,
         }
-        if jobs:
-            self.connection.execute(insert(Job), [blank | _columns(job) for job in jobs])
+        for batch in chunks(jobs, ROWS):
+            self.connection.execute(insert(table(Job)), [blank | _columns(job) for job in batch])
 
     def _events(self, seqs: Iterable[int]) -> None:
-        rows = [
-            {
-                "job_seq": seq,
-                "run_id": self.run_id,
-                "at": self.now,
-                "event": Event.ADDED.value,
-                "from_state": None,
-                "to_state": State.PLANNED.value,
-                "detail": None,
-            }
-            for seq in seqs
-        ]
-        if rows:
-            self.connection.execute(insert(JobEvent), rows)
+        same = {
+            "run_id": self.run_id,
+            "at": self.now,
+            "event": Event.ADDED.value,
+            "from_state": None,
+            "to_state": State.PLANNED.value,
+            "detail": None,
+        }
+        for batch in chunks(seqs, ROWS):
+            self.connection.execute(insert(table(JobEvent)), [same | {"job_seq": seq} for seq in batch])
 
-    def _update(self, jobs: Sequence[PlannedJob], seqs: Mapping[str, int], output_dir: str) -> int:
+    def _update(self, jobs: Sequence[PlannedJob], known: Mapping[str, Any], output_dir: str) -> int:
         """Bring jobs that were not submitted yet up to date; where they ask for something else, that is an event."""
-        found: dict[int, Any] = {}
-        for batch in chunks(seqs[job.id] for job in jobs):
-            rows = self.connection.execute(select(table(Job)).where(Job.seq.in_(batch)))
-            found.update((row.seq, row) for row in rows)
+        free = [job for job in jobs if known[job.id].state in NOT_SUBMITTED and known[job.id].lease_owner is None]
         changed = 0
-        for job in jobs:
-            seq = seqs[job.id]
-            row = found[seq]
-            if State(row.state) not in NOT_SUBMITTED or row.lease_owner is not None:
-                continue
-            values = {**_columns(job), "token": row.token, "auto_id": row.auto_id, "output_dir": output_dir}
-            if row.ask != job.ask:
-                self._move(Event.CHANGED, seq, values)
-                changed += 1
-            elif any(getattr(row, name) != value for name, value in values.items()):
-                self.connection.execute(update(table(Job)).where(Job.seq == seq).values(values))
+        for batch in chunks(free):
+            wanted = select(table(Job)).where(Job.seq.in_([known[job.id].seq for job in batch]))
+            rows = {row.id: row for row in self.connection.execute(wanted)}
+            for job in batch:
+                row = rows[job.id]
+                values = {**_columns(job), "token": row.token, "auto_id": row.auto_id, "output_dir": output_dir}
+                if row.ask != job.ask:
+                    self._move(Event.CHANGED, row.seq, values)
+                    changed += 1
+                elif any(getattr(row, name) != value for name, value in values.items()):
+                    self.connection.execute(update(table(Job)).where(Job.seq == row.seq).values(values))
         return changed
 
     def _tags(self, jobs: Sequence[PlannedJob], seqs: Mapping[str, int]) -> None:
-        for batch in chunks(seqs[job.id] for job in jobs):
-            self.connection.execute(delete(JobTag).where(JobTag.job_seq.in_(batch)))
-        rows = [
-            {"job_seq": seqs[job.id], "key": key, "value": value}
-            for job in jobs
-            for key, value in job.spec.tags.items()
-        ]
-        if rows:
-            self.connection.execute(insert(JobTag), rows)
+        """Bring the jobs' tags up to date."""
+        for batch in chunks(jobs):
+            wanted = {seqs[job.id]: dict(job.spec.tags) for job in batch}
+            found: dict[int, dict[str, str]] = {seq: {} for seq in wanted}
+            for row in self.connection.execute(_TAGS, {"seqs": list(wanted)}):
+                found[row.job_seq][row.key] = row.value
+            other = [seq for seq in wanted if found[seq] != wanted[seq]]
+            if not other:
+                continue
+            self.connection.execute(delete(JobTag).where(JobTag.job_seq.in_(other)))
+            rows = [
+                {"job_seq": seq, "key": key, "value": value} for seq in other for key, value in wanted[seq].items()
+            ]
+            if rows:
+                self.connection.execute(insert(table(JobTag)), rows)
+
+    def _stand(self, manifest_id: int) -> list[int]:
+        """The jobs that stand in a manifest now, in their order."""
+        mine = select(ManifestEntry.job_seq).where(ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
+        return list(self.connection.execute(mine.order_by(ManifestEntry.position)).scalars())
 
     def _place(self, manifest_id: int, jobs: Sequence[PlannedJob], seqs: Mapping[str, int]) -> None:
         self.connection.execute(
             update(ManifestEntry).where(ManifestEntry.manifest_id == manifest_id).values(current=False)
         )
-        rows = [
-            {
-                "manifest_id": manifest_id,
-                "job_seq": seqs[job.id],
-                "position": position,
-                "line": job.spec.place.line or job.spec.place.entry,
-                "row": dict(job.spec.row),
-                "current": True,
-            }
-            for position, job in enumerate(jobs)
-        ]
-        upsert(self.connection, ManifestEntry, rows, ["manifest_id", "job_seq"])
+        for batch in chunks(enumerate(jobs), ROWS):
+            rows = [
+                {
+                    "manifest_id": manifest_id,
+                    "job_seq": seqs[job.id],
+                    "position": position,
+                    "line": job.spec.place.line or job.spec.place.entry,
+                    "row": dict(job.spec.row),
+                    "current": True,
+                }
+                for position, job in batch
+            ]
+            upsert(self.connection, ManifestEntry, rows, ["manifest_id", "job_seq"])
 
     # --- runs ---
 

@@ -60,10 +60,11 @@ class JobView:
     row: Mapping[str, str]
 
 
-def scoped(query: Any, manifest_id: int | None) -> Any:
+def scoped(query: Any, manifest_id: int | None, job_seq: Any = Job.seq) -> Any:
+    """`query` for the jobs of a manifest as it stands now; `job_seq` is its column that tells the job."""
     if manifest_id is None:
         return query
-    here = and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
+    here = and_(ManifestEntry.job_seq == job_seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
     return query.join(ManifestEntry, here)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -58,13 +59,18 @@ class Info(Base):
 
 
 class Manifest(Base):
-    """A manifest that was run; known by its absolute path."""
+    """A manifest that was run; known by its absolute path. `entries` is how many jobs ever stood in it.
+
+    `seal` says what it was when it was last planned, if there was nothing to say about it: see `ledger.seals`.
+    """
 
     __tablename__ = "manifests"
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     path: Mapped[str] = mapped_column(unique=True)
     columns: Mapped[list[str]]
     added_at: Mapped[float]
+    entries: Mapped[int | None]
+    seal: Mapped[str | None] = mapped_column(String(64))
 
 
 class Job(Base):
@@ -74,6 +80,13 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint(_one_of("state", State), name="state"),
         Index(None, "state", "not_before", "seq"),
+        # Whose leases there are: only a few jobs have one at a time.
+        Index(
+            None,
+            "lease_owner",
+            sqlite_where=text("lease_owner IS NOT NULL"),
+            postgresql_where=text("lease_owner IS NOT NULL"),
+        ),
     )
     seq: Mapped[int] = mapped_column(Serial, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)

@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, bindparam, func, select
 
 from batchsync.errors import UnknownManifest
 from batchsync.ledger.check import Broken, check
 from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, readings, standing
 from batchsync.ledger.known import LedgerJobs
+from batchsync.ledger.mine import IS_MINE, NEVER_PUT_OFF, PUT_OFF, STATES, in_order
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.rows import Rows, scoped
+from batchsync.ledger.seals import Sealed, sealed
 from batchsync.ledger.seen import seen
 from batchsync.ledger.tables import (
     Balance,
@@ -27,7 +29,6 @@ from batchsync.ledger.tables import (
     MediaFile,
     Output,
     Run,
-    RunJob,
     Submission,
     Upload,
 )
@@ -37,6 +38,12 @@ from batchsync.model.evidence import Doubt, Evidence, Reading
 from batchsync.model.job import MediaFacts
 from batchsync.model.seen import Seen
 from batchsync.model.states import UNFINISHED, Shown, State, shown
+
+_NEXT_DUE = in_order(
+    select(Job.not_before).where(Job.state == bindparam("in_state"), Job.lease_owner.is_(None)).limit(1)
+)
+_IN = select(Job.seq).where(Job.state.in_(STATES)).limit(1)
+_ANY = (_IN.where(NEVER_PUT_OFF), _IN.where(PUT_OFF))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,10 @@ class Views(Rows):
         """The jobs of this ledger as the planner wants to know them."""
         return LedgerJobs(self.connection, output_dir)
 
+    def sealed(self, path: str, seal: str) -> Sealed | None:
+        """The manifest at `path` if it needs no plan any more; see `ledger.seals`."""
+        return sealed(self.connection, path, seal)
+
     def seen(self, scope: str | None, until: float, month: float) -> Seen:
         """What helps to foresee the next run; see `ledger.seen`."""
         return seen(self.connection, scope, until, month)
@@ -102,38 +113,15 @@ class Views(Rows):
             )
         return number
 
-    def next_due(self, run_id: str, states: Collection[State]) -> float | None:
-        """When the first free job in one of `states` may be worked on, in epoch seconds."""
-        times: list[float] = []
-        for state in states:
-            first = self.connection.execute(
-                select(Job.not_before)
-                .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-                .where(Job.state == state.value, Job.lease_owner.is_(None))
-                .order_by(Job.not_before, Job.seq)
-                .limit(1)
-            ).scalar()
-            if first is not None:
-                times.append(first)
-        return min(times, default=None)
-
     def any_in(self, run_id: str, states: Collection[State]) -> bool:
         """Whether the run has a job in one of `states`."""
-        return (
-            self.connection.execute(
-                select(Job.seq)
-                .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-                .where(Job.state.in_([state.value for state in states]))
-                .limit(1)
-            ).scalar()
-            is not None
-        )
+        values = {"of_run": run_id, "in_states": [state.value for state in states]}
+        return any(self.connection.execute(statement, values).first() is not None for statement in _ANY)
 
     def cheapest_waiting(self, run_id: str) -> int | None:
         """The least that the vendor takes for one of the run's jobs that wait for their submission, in credits."""
-        mine = and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq)
-        query = select(func.min(Job.estimate)).join(RunJob, mine).where(Job.state == State.UPLOADED.value)
-        return self.connection.execute(query).scalar()
+        query = select(func.min(Job.estimate)).where(Job.state == State.UPLOADED.value, IS_MINE)
+        return self.connection.execute(query, {"of_run": run_id}).scalar()
 
     def upload(self, scope: str, digest: str, kind: str, until: float) -> tuple[str, float] | None:
         """The vendor's path of a file that stays there beyond `until`, and when it goes."""
@@ -186,10 +174,8 @@ class Views(Rows):
         estimated = self.connection.execute(
             scoped(select(func.coalesce(func.sum(Job.estimate), 0)).select_from(Job), manifest_id)
         ).scalar_one()
-        sums = select(CreditEntry.kind, func.sum(CreditEntry.amount))
-        if manifest_id is not None:
-            sums = sums.join(Job, Job.seq == CreditEntry.job_seq)
-        rows = self.connection.execute(scoped(sums, manifest_id).group_by(CreditEntry.kind)).all()
+        sums = scoped(select(CreditEntry.kind, func.sum(CreditEntry.amount)), manifest_id, CreditEntry.job_seq)
+        rows = self.connection.execute(sums.group_by(CreditEntry.kind)).all()
         return totals([(kind, int(amount)) for kind, amount in rows], int(estimated))
 
     def unfinished(self, manifest_id: int | None = None) -> int:
@@ -223,10 +209,10 @@ class Views(Rows):
             .distinct()
             .join(Submission, Submission.run_id == Balance.run_id)
             .join(Job, and_(Job.seq == Submission.job_seq, Job.submissions == Submission.number))
-            .join(RunJob, and_(RunJob.job_seq == Job.seq, RunJob.run_id == run_id))
-            .where(Job.state.in_([state.value for state in states]), Balance.account_id.is_not(None))
+            .where(Job.state.in_([state.value for state in states]), IS_MINE, Balance.account_id.is_not(None))
         )
-        return {account for account in self.connection.execute(query).scalars() if account is not None}
+        accounts = self.connection.execute(query, {"of_run": run_id}).scalars()
+        return {account for account in accounts if account is not None}
 
     def check(self) -> Iterator[Broken]:
         """Everything that should hold in a ledger and doesn't in this one."""

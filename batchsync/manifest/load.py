@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import re
 import sys
 from collections.abc import Iterator
@@ -37,7 +38,8 @@ _YAML_START = re.compile(r"""(---|- |-$|%YAML|["']?[\w.]+["']?\s*:(\s|$))""")
 class Manifest:
     """A manifest as read. `path` is absolute, or `-`; relative paths in it start at `base`.
 
-    `specs` are the entries without a fault; `problems` the faults and warnings, in the order of the file.
+    `specs` are the entries without a fault; `problems` the faults and warnings, in the order of the file;
+    `digest` is the SHA-256 of its bytes, in hex.
     """
 
     path: str
@@ -46,6 +48,7 @@ class Manifest:
     columns: tuple[str, ...]
     specs: tuple[JobSpec, ...]
     problems: tuple[Problem, ...]
+    digest: str
 
 
 def load(source: str | Path, *, stdin: BinaryIO | None = None) -> Manifest:
@@ -65,7 +68,7 @@ def load(source: str | Path, *, stdin: BinaryIO | None = None) -> Manifest:
     text = decode(data, file, legacy=known in (None, "csv", "tsv"))
     format = known or sniff(text)
     with _collector_paused():
-        return _manifest(path, base, format, _read(text, file, format))
+        return _manifest(path, base, format, _read(text, file, format), hashlib.sha256(data).hexdigest())
 
 
 @contextmanager
@@ -101,7 +104,7 @@ def _read(text: str, file: str, format: str) -> Raw:
     return read_document(text, file, format)
 
 
-def _manifest(path: str, base: Path, format: str, raw: Raw) -> Manifest:
+def _manifest(path: str, base: Path, format: str, raw: Raw, digest: str) -> Manifest:
     # A fault in `defaults` comes up in every entry, but stands in one place: a dict says it once.
     problems = dict.fromkeys(raw.problems)
     specs: list[JobSpec] = []
@@ -116,4 +119,4 @@ def _manifest(path: str, base: Path, format: str, raw: Raw) -> Manifest:
             specs.append(spec)
         problems.update(dict.fromkeys(found))
     ordered = sorted(problems, key=lambda problem: problem.place.order)
-    return Manifest(path, base, format, raw.columns, tuple(specs), tuple(ordered))
+    return Manifest(path, base, format, raw.columns, tuple(specs), tuple(ordered), digest)

@@ -19,6 +19,7 @@ from batchsync.model.job import JobSpec, MediaFacts, PlannedJob
 from batchsync.model.problem import Problem
 from batchsync.planning.plan import NothingKnown, Plan, plan
 from batchsync.planning.tiers import beyond_tier, tier_matters, to_be_sent
+from batchsync.runner.known_again import seal_of
 
 log = logging.getLogger("batchsync.run")
 
@@ -38,6 +39,11 @@ class Prepared:
     @property
     def warnings(self) -> tuple[Problem, ...]:
         return tuple(p for p in self.plan.problems if p.severity == "warning")
+
+    @property
+    def seal(self) -> str | None:
+        """What it may be known again by; None where there are warnings, which are worth saying again."""
+        return None if self.plan.problems else seal_of(self.manifest.digest, self.output_dir)
 
 
 def prepare(
@@ -202,7 +208,7 @@ def take_in(ledger: Ledger, prepared: Prepared) -> Added:
     def write(w: Writes) -> Added:
         w.remember_media(prepared.facts)
         manifest = prepared.manifest
-        return w.add(manifest.path, manifest.columns, prepared.plan.jobs, prepared.output_dir)
+        return w.add(manifest.path, manifest.columns, prepared.plan.jobs, prepared.output_dir, prepared.seal)
 
     added = ledger.write(write)
     kept = len(prepared.plan.changed) - added.changed

@@ -97,7 +97,11 @@ def structure(path: Path) -> dict[str, Any]:
                 "foreign keys": plain(inspector.get_foreign_keys(name)),
                 "unique": plain(inspector.get_unique_constraints(name)),
                 "checks": plain(inspector.get_check_constraints(name)),
-                "indexes": plain(inspector.get_indexes(name)),
+                "indexes": plain(
+                    # The condition of a partial index is an object, which is equal to no other.
+                    index | {"dialect_options": {k: str(v) for k, v in index["dialect_options"].items()}}
+                    for index in inspector.get_indexes(name)
+                ),
             }
             for name in inspector.get_table_names()
             if name != "alembic_version"

@@ -20,6 +20,7 @@ from batchsync.cli.running import Talk, ask_first, carry_out
 from batchsync.ledger.ledger import Ledger
 from batchsync.planning.pricing import Price
 from batchsync.runner.intake import Prepared, prepare_at, require_output_dir, take_in
+from batchsync.runner.known_again import known_again
 from batchsync.runner.options import RunOptions
 from batchsync.runner.outlook import outlook
 
@@ -64,19 +65,23 @@ def command(
     money = Price.parse(price) if price else None
     # First what the user can mend, and only then a ledger: a bad manifest leaves nothing behind.
     who_pays = WhoPays(api_url, api_key_file, sandbox=sandbox)
-    with Reading(enabled=not no_progress, quiet=quiet) as reading:
-        prepared = prepare_at(manifest, output_dir, ledger, on_progress=reading.show, ask_tier=who_pays.tier)
-    if not quiet:
-        print_problems(prepared.warnings)
+    manifest_id, prepared = known_again(manifest, output_dir, ledger), None
+    if manifest_id is None:
+        with Reading(enabled=not no_progress, quiet=quiet) as reading:
+            prepared = prepare_at(manifest, output_dir, ledger, on_progress=reading.show, ask_tier=who_pays.tier)
+        if not quiet:
+            print_problems(prepared.warnings)
     require_output_dir(output_dir)
     with connection(api_url, api_key_file, sandbox, ledger) as vendor, Ledger(ledger, create=True) as book:
         vendor.bind(book)
-        if _must_ask(yes, options, sandbox) and not _confirmed(prepared, book, who_pays, options, money):
-            say("Nothing was started, and nothing was charged.", err=True)
-            return 2
-        added = take_in(book, prepared)
+        if prepared is not None:
+            if _must_ask(yes, options, sandbox) and not _confirmed(prepared, book, who_pays, options, money):
+                say("Nothing was started, and nothing was charged.", err=True)
+                return 2
+            manifest_id = take_in(book, prepared).manifest_id
+            del prepared  # a large plan needs a lot of memory, and the run none of it
         talk = Talk(as_json, quiet, no_progress, money)
-        return carry_out(book, vendor, replace(options, output_dir=output_dir), added.manifest_id, talk)
+        return carry_out(book, vendor, replace(options, output_dir=output_dir), manifest_id, talk)
 
 
 def _must_ask(yes: bool, options: RunOptions, sandbox: bool) -> bool:
