@@ -145,6 +145,8 @@ _EXPIRED = (
     .order_by(Job.not_before, Job.seq)
     .limit(bindparam("most"))
 )
+_INTENT = insert(table(Submission)).returning(Submission.id)
+_LEASE = update(table(Job)).where(Job.seq.in_(bindparam("at_seqs", expanding=True)))
 _COUNT = select(func.count()).select_from(Job).where(Job.state.in_(STATES), IS_MINE)
 
 
@@ -256,9 +258,8 @@ class Claims(Moves):
             self.connection.execute(update(table(Job)).where(Job.seq == job.seq).values(worst=offer.worst))
         number = job.submissions + 1
         submission_id: int = self.connection.execute(
-            insert(Submission)
-            .values(job_seq=job.seq, run_id=run_id, number=number, name=name, started_at=self.now)
-            .returning(Submission.id)
+            _INTENT,
+            {"job_seq": job.seq, "run_id": run_id, "number": number, "name": name, "started_at": self.now},
         ).scalar_one()
         self._move(
             Event.SUBMIT_STARTED,
@@ -320,9 +321,8 @@ class Claims(Moves):
 
     def _lease(self, seqs: Sequence[int], run_id: str, lease: float) -> None:
         if seqs:
-            self.connection.execute(
-                update(table(Job)).where(Job.seq.in_(seqs)).values(lease_owner=run_id, lease_until=self.now + lease)
-            )
+            values = {"lease_owner": run_id, "lease_until": self.now + lease}
+            self.connection.execute(_LEASE, {"at_seqs": list(seqs), **values})
 
     def renew(self, seqs: Collection[int], owner: str, lease: float) -> set[int]:
         """Keep the leases of jobs that are in hand. Returns those that `owner` doesn't hold (any more)."""

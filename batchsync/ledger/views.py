@@ -14,7 +14,7 @@ from batchsync.errors import UnknownManifest
 from batchsync.ledger.check import Broken, check
 from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, readings, standing
 from batchsync.ledger.known import LedgerJobs
-from batchsync.ledger.mine import IS_MINE, NEVER_PUT_OFF, PUT_OFF, STATES, in_order
+from batchsync.ledger.mine import IS_MINE, NEVER_PUT_OFF, PUT_OFF, STATES
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.rows import Rows, scoped
 from batchsync.ledger.seals import Sealed, sealed
@@ -39,10 +39,10 @@ from batchsync.model.job import MediaFacts
 from batchsync.model.seen import Seen
 from batchsync.model.states import UNFINISHED, Shown, State, shown
 
-_NEXT_DUE = in_order(
-    select(Job.not_before).where(Job.state == bindparam("in_state"), Job.lease_owner.is_(None)).limit(1)
-)
 _IN = select(Job.seq).where(Job.state.in_(STATES)).limit(1)
+_OUTPUT = select(Output.project_id, Output.path, Output.validator, Output.digest).where(
+    Output.job_seq == bindparam("at_seq"), Output.ordinal == bindparam("at_ordinal")
+)
 _ANY = (_IN.where(NEVER_PUT_OFF), _IN.where(PUT_OFF))
 
 
@@ -139,11 +139,7 @@ class Views(Rows):
 
     def output(self, seq: int, ordinal: int) -> SavedOutput | None:
         """The row of an output, if any of its bytes were ever asked for."""
-        row = self.connection.execute(
-            select(Output.project_id, Output.path, Output.validator, Output.digest).where(
-                Output.job_seq == seq, Output.ordinal == ordinal
-            )
-        ).first()
+        row = self.connection.execute(_OUTPUT, {"at_seq": seq, "at_ordinal": ordinal}).first()
         return None if row is None else SavedOutput(**row._mapping)
 
     def owners(self, paths: Iterable[str]) -> dict[str, str]:
