@@ -56,6 +56,7 @@ class ClaimedJob:
     audio_asset: str | None
     submitted_at: float | None
     rendered_at: float | None
+    not_before: float
     tries: int
     strikes: int
     failing_since: float | None
@@ -71,6 +72,7 @@ class ClaimedJob:
             vendor_status=None,
             submitted_at=at,
             rendered_at=None,
+            not_before=0.0,
             tries=0,
             strikes=0,
             failing_since=None,
@@ -94,6 +96,10 @@ class Intent:
     @property
     def seq(self) -> int:
         return self.job.seq
+
+    @property
+    def not_before(self) -> float:
+        return 0.0  # it may leave at once, or not at all
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,26 +160,29 @@ class Claims(Moves):
     """Leases: taking, renewing and giving them back. A lease's owner is a run, and only `reap` takes one away."""
 
     def _due(
-        self, statements: Sequence[Select[Any]], run_id: str, state: State, limit: int, **more: float
+        self, statements: Sequence[Select[Any]], run_id: str, state: State, limit: int, until: float, **more: float
     ) -> list[ClaimedJob]:
         rows: list[Row[Any]] = []
         for statement in statements:
             if len(rows) < limit:
-                values = {"of_run": run_id, "in_state": state.value, "until": self.now, "most": limit - len(rows)}
+                values = {"of_run": run_id, "in_state": state.value, "until": until, "most": limit - len(rows)}
                 rows += self.connection.execute(statement, values | more).all()
         return [ClaimedJob(**row._mapping) for row in rows]
 
-    def claim(self, run_id: str, state: State, limit: int, lease: float) -> list[ClaimedJob]:
-        """Take up to `limit` due jobs in `state`, in order, for `lease` seconds."""
-        jobs = self._due(_DUE, run_id, state, limit)
+    def claim(self, run_id: str, state: State, limit: int, lease: float, *, within: float = 0.0) -> list[ClaimedJob]:
+        """Take up to `limit` jobs in `state` that are due `within` seconds, in order, for `lease` seconds."""
+        jobs = self._due(_DUE, run_id, state, limit, self.now + within)
         self._lease([job.seq for job in jobs], run_id, lease)
         return jobs
 
-    def claim_uploads(self, run_id: str, limit: int, lease: float, ahead: int) -> list[ClaimedJob]:
+    def claim_uploads(
+        self, run_id: str, limit: int, lease: float, ahead: int, *, within: float = 0.0
+    ) -> list[ClaimedJob]:
         """Take jobs whose files have to be at the vendor, unless `ahead` jobs already wait for their submission."""
         places = ahead - self._count(run_id, [State.UPLOADED])
         # Not for a few places: asking for each one that comes free would cost more than it brings.
-        return self.claim(run_id, State.PLANNED, min(limit, places) if places >= ahead // 4 else 0, lease)
+        most = min(limit, places) if places >= ahead // 4 else 0
+        return self.claim(run_id, State.PLANNED, most, lease, within=within)
 
     def _count(self, run_id: str, states: Collection[State]) -> int:
         """How many of the run's jobs are in states that few of any run's are in at a time."""
@@ -206,7 +215,7 @@ class Claims(Moves):
         at_vendor = self._count(run_id, AT_VENDOR)
         room = max_in_flight - at_vendor
         fit = self.now + ASSET_MARGIN_SECONDS
-        jobs = self._due(_READY, run_id, State.UPLOADED, min(limit, room), assets_until=fit)
+        jobs = self._due(_READY, run_id, State.UPLOADED, min(limit, room), self.now, assets_until=fit)
         intents: list[Intent] = []
         spent = exposure.total + doubted
         for job in jobs:

@@ -16,7 +16,7 @@ from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
 from batchsync.runner import saving
 from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
-from batchsync.runner.stage import Stage
+from batchsync.runner.stage import LOOK_SECONDS, Stage
 from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
 
 PIECE_BYTES = 1 << 20
@@ -49,7 +49,9 @@ class Downloads:
     async def claim(self, free: int) -> Sequence[ClaimedJob]:
         """Jobs that lie in the ledger; others are handed over by the follow stage."""
         floor = self.floor
-        return await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERED, free, LEASE_SECONDS))
+        return await floor.ledger.write(
+            lambda w: w.claim(floor.run_id, State.RENDERED, free, LEASE_SECONDS, within=LOOK_SECONDS)
+        )
 
     async def work(self, job: ClaimedJob) -> None:
         """Save all files of one job."""

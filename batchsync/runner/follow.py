@@ -14,7 +14,7 @@ from batchsync.runner.floor import LEASE_SECONDS, LEAST_TRIES, REFUSED_LOOKS, Fl
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import next_look
-from batchsync.runner.stage import Stage
+from batchsync.runner.stage import LOOK_SECONDS, Stage
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
@@ -39,7 +39,9 @@ class Looks:
         floor = self.floor
 
         async def claim(free: int) -> Sequence[ClaimedJob]:
-            return await floor.ledger.write(lambda w: w.claim(floor.run_id, State.RENDERING, free, LEASE_SECONDS))
+            return await floor.ledger.write(
+                lambda w: w.claim(floor.run_id, State.RENDERING, free, LEASE_SECONDS, within=LOOK_SECONDS)
+            )
 
         return Stage(State.RENDERING, floor, AT_ONCE, claim, self.work)
 

@@ -21,21 +21,25 @@ log = logging.getLogger("batchsync.run")
 LOOK_SECONDS = 5.0
 
 
-class Numbered(Protocol):
-    """A piece of work: it knows the number of its job."""
+class Piece(Protocol):
+    """A piece of work: it knows the number of its job, and from when on it may be done (epoch seconds)."""
 
     @property
     def seq(self) -> int: ...
 
+    @property
+    def not_before(self) -> float: ...
 
-Work = TypeVar("Work", bound=Numbered)
+
+Work = TypeVar("Work", bound=Piece)
 
 
 class Stage(Generic[Work]):
     """Takes jobs in the state `source`, and works on at most `capacity` of them at once.
 
-    A job comes by `hand`, with a lease that this run holds already, or from the ledger: `claim(n)` takes up to n.
-    The ledger is asked when it may have something: someone rang, a claim was served in full, or LOOK_SECONDS passed.
+    A job comes by `hand`, with a lease that this run holds already, or from the ledger: `claim(n)` takes up to n,
+    also such as are due within LOOK_SECONDS. The ledger is asked when it may have something: somebody rang, a claim
+    was served in full, or LOOK_SECONDS passed.
     `work(piece)` does one and writes its outcome down.
     """
 
@@ -85,33 +89,31 @@ class Stage(Generic[Work]):
         """Start work in `workers`, until cancelled."""
         while True:
             self._bell = anyio.Event()
+            await self._ask_ledger()
             self._start_handed(workers)
-            await self._start_claimed(workers)
             await self._rest()
 
     @property
     def _free(self) -> int:
         return self.capacity - len(self.busy)
 
-    def _start(self, workers: TaskGroup, piece: Work) -> None:
-        self.busy.add(piece.seq)
-        workers.start_soon(self._one, piece, name=f"{self.source} {piece.seq}")
-
     def _start_handed(self, workers: TaskGroup) -> None:
         now = self.floor.clock.now()
         while self._free > 0 and self.handed and self.handed[0][0] <= now:
-            self._start(workers, heapq.heappop(self.handed)[2])
+            piece = heapq.heappop(self.handed)[2]
+            self.busy.add(piece.seq)
+            workers.start_soon(self._one, piece, name=f"{self.source} {piece.seq}")
 
-    async def _start_claimed(self, workers: TaskGroup) -> None:
+    async def _ask_ledger(self) -> None:
         free, now = self._free, self.floor.clock.now()
         if free <= 0 or self._ask_at > now or not self._may_claim():
             return
         self._ask_at = now + LOOK_SECONDS
-        # What is claimed must be started: a claim that nobody knows of would wait for its lease to fall.
+        # What is claimed must be in hand: a claim that nobody knows of would wait for its lease to fall.
         with anyio.CancelScope(shield=True):
             pieces = await self._take(free)
             for piece in pieces:
-                self._start(workers, piece)
+                self.hand(piece, piece.not_before)
         if len(pieces) == free:
             self._ask_at = 0.0  # there may be more
 

@@ -17,7 +17,7 @@ from batchsync.model.job import SourceKind
 from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.reading import Changed, read_checked
-from batchsync.runner.stage import Stage
+from batchsync.runner.stage import LOOK_SECONDS, Stage
 from batchsync.vendor.port import Next, Trouble, UploadSlot, VendorTrouble
 
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long the vendor keeps an upload
@@ -63,7 +63,9 @@ class Uploads:
         ahead = max(32, floor.options.max_in_flight)
 
         async def claim(free: int) -> Sequence[ClaimedJob]:
-            return await floor.ledger.write(lambda w: w.claim_uploads(floor.run_id, free, LEASE_SECONDS, ahead))
+            return await floor.ledger.write(
+                lambda w: w.claim_uploads(floor.run_id, free, LEASE_SECONDS, ahead, within=LOOK_SECONDS)
+            )
 
         capacity = floor.options.transfers * JOBS_PER_TRANSFER
         return Stage(State.PLANNED, floor, capacity, claim, self.work, lambda: floor.open)

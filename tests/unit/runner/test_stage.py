@@ -22,6 +22,7 @@ from batchsync.runner.stage import LOOK_SECONDS, Stage
 @dataclass(frozen=True)
 class Piece:
     seq: int
+    not_before: float = 0.0
 
 
 @pytest.fixture
