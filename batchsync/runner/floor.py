@@ -19,6 +19,7 @@ from batchsync.ledger.ledger import GroupCommit
 from batchsync.model import backoff
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.pacer import Pacer, Priority
+from batchsync.runner.schedule import Schedule
 from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
@@ -95,6 +96,7 @@ class Floor:
         self.run_id = ledger.run_id
         self.upload_scope = scope
         self.pacer = Pacer(options.rate, clock)
+        self.schedule = Schedule(options.poll_interval)
         self.transfers = anyio.CapacityLimiter(options.transfers)
         self.outage = Outage()
         self.ways = {lane: Way() for lane in Lane}

@@ -13,7 +13,7 @@ from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, LEAST_TRIES, REFUSED_LOOKS, Floor, Links
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
-from batchsync.runner.schedule import next_look
+from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
@@ -57,6 +57,8 @@ class Looks:
 
     async def _apply(self, job: ClaimedJob, project: Project) -> None:
         floor, seq, credits = self.floor, job.seq, project.credits
+        if project.status == "complete" and job.submitted_at and job.rendered_at is None:
+            floor.schedule.ended(seq, kind_of(job), job.submitted_at, floor.clock.now())
         if not project.enabled:
             await self._deleted(job, credits)
         elif project.status in ("error", "canceled") and credits and self._may_be_refunded(job):
@@ -97,7 +99,7 @@ class Looks:
                 "job %s is stalled: project %s has been %s for %.0f min, far longer than usual; it is still followed",
                 *(job.id, job.project_id, project.status, (now - submitted_at) / 60),
             )
-        look_at = next_look(submitted_at, now, floor.options.poll_interval, stalled=stalled)
+        look_at = floor.schedule.next_look(job.seq, kind_of(job), submitted_at, now, stalled=stalled)
         await floor.ledger.write(
             lambda w: w.still_rendering(job.seq, floor.run_id, project.status, project.credits, look_at)
         )
