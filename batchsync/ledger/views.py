@@ -33,9 +33,10 @@ from batchsync.ledger.tables import (
     Upload,
 )
 from batchsync.ledger.usage import EntrySum, UsageJob, usage_entries, usage_jobs
-from batchsync.model.credits import Totals, totals
+from batchsync.model.credits import Totals, clip_seconds, totals
 from batchsync.model.evidence import Doubt, Evidence, Reading
 from batchsync.model.job import MediaFacts
+from batchsync.model.renders import RenderKind
 from batchsync.model.seen import Seen
 from batchsync.model.states import UNFINISHED, Shown, State, shown
 
@@ -122,6 +123,20 @@ class Views(Rows):
         """The least that the vendor takes for one of the run's jobs that wait for their submission, in credits."""
         query = select(func.min(Job.estimate)).where(Job.state == State.UPLOADED.value, IS_MINE)
         return self.connection.execute(query, {"of_run": run_id}).scalar()
+
+    def render_times(self, limit: int) -> list[tuple[RenderKind, float]]:
+        """The newest jobs whose render is finished, the oldest of them first: seconds until that was noticed."""
+        seconds = (Job.rendered_at - Job.submitted_at).label("seconds")
+        newest = self.connection.execute(
+            select(Job.generation_mode, Job.start_seconds, Job.end_seconds, seconds)
+            .where(Job.rendered_at > Job.submitted_at)
+            .order_by(Job.seq.desc())
+            .limit(limit)
+        ).all()
+        return [
+            (RenderKind(row.generation_mode, clip_seconds(row.start_seconds, row.end_seconds)), row.seconds)
+            for row in reversed(newest)
+        ]
 
     def upload(self, scope: str, digest: str, kind: str, until: float) -> tuple[str, float] | None:
         """The vendor's path of a file that stays there beyond `until`, and when it goes."""

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 USUAL_SECONDS = 229.0  # the vendor's published median from creation to completion, 30 days to 2026-07-20
 STALLED_FACTOR = 16.0  # about an hour
 STALLED_SECONDS_PER_SECOND = 20.0  # and longer for a long clip
+
+
+@dataclass(frozen=True, slots=True)
+class RenderKind:
+    """What tells how long a render may take before it is seen: its mode, and how long its clip is in seconds."""
+
+    mode: str
+    clip_seconds: float
 
 
 def stalled_after(clip_seconds: float) -> float:

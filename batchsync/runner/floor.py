@@ -19,6 +19,7 @@ from batchsync.model import backoff
 from batchsync.model.states import State
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.pacer import Pacer, Priority
+from batchsync.runner.schedule import Schedule
 from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ class Floor:
         self.run_id = ledger.run_id
         self.upload_scope = scope
         self.pacer = Pacer(options.rate, clock)
+        self.schedule = Schedule(options.poll_interval)
         self.transfers = anyio.CapacityLimiter(options.transfers)
         self.outage = Outage()
         self.ways = {lane: Way() for lane in Lane}

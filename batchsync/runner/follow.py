@@ -13,7 +13,7 @@ from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, LEAST_TRIES, REFUSED_LOOKS, Floor, Links
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
-from batchsync.runner.schedule import next_look
+from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import LOOK_SECONDS, Stage
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
@@ -59,6 +59,8 @@ class Looks:
 
     async def _apply(self, job: ClaimedJob, project: Project) -> None:
         floor, seq, credits = self.floor, job.seq, project.credits
+        if project.status == "complete" and job.submitted_at and job.rendered_at is None:
+            floor.schedule.ended(seq, kind_of(job), job.submitted_at, floor.clock.now())
         if not project.enabled:
             await self._deleted(job, credits)
         elif project.status in ("error", "canceled") and credits and self._may_be_refunded(job):
@@ -100,9 +102,8 @@ class Looks:
                 "job %s is stalled: project %s has been %s for %.0f min, far longer than usual; it is still followed",
                 *(job.id, job.project_id, project.status, (now - submitted_at) / 60),
             )
-        await self._look_later(
-            job, project, next_look(submitted_at, now, floor.options.poll_interval, stalled=stalled)
-        )
+        look_at = floor.schedule.next_look(job.seq, kind_of(job), submitted_at, now, stalled=stalled)
+        await self._look_later(job, project, look_at)
 
     async def _look_later(self, job: ClaimedJob, project: Project, look_at: float) -> None:
         """Keep the job in hand until its next look. What has changed is written down, and nothing else."""

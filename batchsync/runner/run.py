@@ -43,6 +43,7 @@ CREDIT_LOOK_SECONDS = 15.0
 GOODBYE_SECONDS = 5.0
 HURRIED_GOODBYE_SECONDS = 1.0
 DOUBT_LOOK_SECONDS = 15.0
+PAST_RENDERS = 1000  # of the ledger's, that a run learns from how long renders take
 LAST_RESORT_SECONDS = 9.5
 NO_GOODBYE = frozenset({Stopped.UNREACHABLE, Stopped.UNAUTHORIZED, Stopped.DISK_FULL})
 
@@ -175,6 +176,7 @@ class Run:
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope)
                 floor.jobs = self._jobs
                 floor.answered = account is not None
+                floor.schedule.remember(await writer.read(lambda v: v.render_times(PAST_RENDERS)))
                 await self._stages_until_done(floor, books)
             await self._goodbye(books)
             outer.cancel_scope.cancel()

@@ -1,17 +1,75 @@
-"""When to look at a render next. Pure."""
+"""When to look at a render next: one schedule for all renders of a run. Pure: every method is told the time."""
 
 from __future__ import annotations
 
-GROWTH = 0.15  # the next gap as a share of the render's age: the lag stays in proportion to the wait
-LONGEST_GAP_SECONDS = 30.0
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from batchsync.ledger.claims import ClaimedJob
+from batchsync.model.credits import clip_seconds
+from batchsync.model.renders import RenderKind
+from batchsync.runner.render_times import RenderTimes
+
+STALLED_GROWTH = 0.15  # the gap between looks at a stalled render, as a share of its age
 LONGEST_STALLED_GAP_SECONDS = 300.0
+NOTICED_LATE = 0.05  # the share of a render's time in the ledger that may be the lag until its end was noticed
+SLACK_SECONDS = 5.0  # a look that comes later than this (and than its gap) after it was due doesn't teach of ends
 
 
-def next_look(submitted_at: float, now: float, poll_interval: float, *, stalled: bool = False) -> float:
-    """The time of the next look at a project that was submitted at `submitted_at`; all in epoch seconds.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The age at which a render was last known to run, and the one at which the next look is due."""
 
-    A `stalled` one is looked at less and less often, but always again.
+    age: float
+    due: float
+
+
+class Schedule:
+    """Says when to look at which render, and learns from what the looks find. Times are epoch seconds.
+
+    What it knows of single renders may be lost: one that it never heard of is looked at too, and only teaches less.
     """
-    age = max(0.0, now - submitted_at)
-    longest = LONGEST_STALLED_GAP_SECONDS if stalled else LONGEST_GAP_SECONDS
-    return now + max(poll_interval, min(longest, age * GROWTH))
+
+    def __init__(self, poll_interval: float) -> None:
+        self.times = RenderTimes(poll_interval)
+        self._seen: dict[int, _Seen] = {}
+
+    def remember(self, past: Iterable[tuple[RenderKind, float]]) -> None:
+        """Learn from renders of earlier runs, the oldest first: of each, the seconds until its end was noticed."""
+        for kind, seconds in past:
+            since = seconds * (1.0 - NOTICED_LATE)
+            self.times.went_on(kind, 0.0, since)
+            self.times.ended(kind, since, seconds)
+
+    def first_look(self, seq: int, kind: RenderKind, submitted_at: float) -> float:
+        """When to look at a render that was submitted just now."""
+        return submitted_at + self._next_age(seq, kind, 0.0)
+
+    def next_look(
+        self, seq: int, kind: RenderKind, submitted_at: float, now: float, *, stalled: bool = False
+    ) -> float:
+        """When to look again at a render that runs; a `stalled` one less and less often, but always again."""
+        age = max(0.0, now - submitted_at)
+        since = self._seen[seq].age if seq in self._seen else 0.0
+        if age > since:
+            self.times.went_on(kind, since, age)
+        gap = self._next_age(seq, kind, age) - age
+        if stalled:
+            gap = max(gap, min(age * STALLED_GROWTH, LONGEST_STALLED_GAP_SECONDS))
+        return now + gap
+
+    def ended(self, seq: int, kind: RenderKind, submitted_at: float, now: float) -> None:
+        """A render was found complete: learn when it may have ended, if it was watched at all."""
+        seen, age = self._seen.pop(seq, None), now - submitted_at
+        if seen is not None and seen.age <= age <= seen.due + max(seen.due - seen.age, SLACK_SECONDS):
+            self.times.ended(kind, seen.age, age)
+
+    def _next_age(self, seq: int, kind: RenderKind, age: float) -> float:
+        due = self.times.next_age(kind, age)
+        self._seen[seq] = _Seen(age, due)
+        return due
+
+
+def kind_of(job: ClaimedJob) -> RenderKind:
+    """What is known beforehand of a job's render."""
+    return RenderKind(job.generation_mode, clip_seconds(job.start_seconds, job.end_seconds))

@@ -15,7 +15,7 @@ from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
-from batchsync.runner.schedule import next_look
+from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Unknown
 
@@ -128,7 +128,7 @@ class Submissions:
             floor.learn(None)
             floor.got_through(Lane.SUBMISSION)
             now = floor.clock.now()
-            look_at = next_look(now, now, floor.options.poll_interval)
+            look_at = floor.schedule.first_look(seq, kind_of(intent.job), now)
             project, credits, status = outcome.project_id, outcome.credits, outcome.status
             became = await floor.ledger.write(
                 lambda w: w.accepted(seq, submission, project, credits, look_at, status, owner=floor.run_id)

@@ -10,6 +10,8 @@ from program import KEY, Program
 
 from batchsync.sandbox.serve import Sandbox
 
+Start = Callable[..., Sandbox]
+
 
 def test_a_csv_goes_in_and_videos_come_out(program: Program, sandbox: Sandbox) -> None:
     program.api_url = sandbox.api_url
@@ -148,3 +150,19 @@ def test_show_status_and_report_agree_with_the_account(program: Program, sandbox
     assert sum(e["amount"] for e in shown["credits"] if e["kind"] in ("charge", "settle", "refund")) == next(
         project["credits_charged"] for project in state["projects"] if project["id"] == shown["project_id"]
     )
+
+
+def test_a_run_looks_at_renders_when_the_ledgers_have_usually_ended(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox(render_seconds=4, render_sigma=0)
+    program.api_url = sandbox.api_url
+    media = {"video": program.media("v.mp4"), "audio": program.media("a.wav"), "end_seconds": "99"}
+
+    def looks(jobs: range) -> int:
+        before = sum(sandbox.state()["requests"].get("project", {}).values())
+        rows = [media | {"start_seconds": f"{97 - 0.001 * n:g}"} for n in jobs]
+        done = program("run", program.csv(rows, f"{jobs.start}.csv"), "--poll-interval", "0.2s", "--json")
+        assert done.code == 0, done.err
+        return sum(sandbox.state()["requests"]["project"].values()) - before
+
+    looks(range(20))
+    assert looks(range(20, 40)) <= 1.5 * 20  # it takes three or four of each to find that out

@@ -11,6 +11,7 @@ from ledger.book import NOON, Hands, add, job, make_ready, start_run
 from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.model.job import MediaFacts, Mode, PlannedJob
+from batchsync.model.renders import RenderKind
 from batchsync.model.seen import Seen, Settled
 from batchsync.model.states import State
 
@@ -109,3 +110,12 @@ def test_the_account_is_the_one_that_was_met_last(ledger: Ledger, path: Path) ->
     ledger.write(meet, RUN)
     found = look(ledger)
     assert (found.tier, found.at_vendor) == ("creator", {("video", "d1")})
+
+
+def test_render_times_are_those_of_the_newest_jobs_by_kind_the_oldest_first(ledger: Ledger, clock: Hands) -> None:
+    planned = [unknown("a"), unknown("b", generation_mode=Mode.PRO), unknown("c")]
+    render(ledger, clock, planned, [60, 120, 60], [400.0, 10.0, 30.0])
+    add(ledger, [unknown("waiting")])
+    pro, lite = RenderKind("pro", 2.0), RenderKind("lite", 2.0)
+    assert ledger.read(lambda v: v.render_times(2)) == [(pro, 10.0), (lite, 30.0)]
+    assert ledger.read(lambda v: v.render_times(9)) == [(lite, 400.0), (pro, 10.0), (lite, 30.0)]

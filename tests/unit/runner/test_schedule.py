@@ -1,47 +1,82 @@
-"""When a render is looked at next: never more often than was asked for, never much later than it is done."""
+"""When a render is looked at next: by what its looks and those of others have found."""
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from batchsync.runner.schedule import GROWTH, LONGEST_GAP_SECONDS, LONGEST_STALLED_GAP_SECONDS, next_look
+from batchsync.model.renders import USUAL_SECONDS, RenderKind
+from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS, Schedule
 
-moments = st.floats(0, 4e9)
-ages = st.floats(-100, 1e6)
-intervals = st.floats(0.05, 600)
+KIND = RenderKind("lite", 10.0)
+NOON = 1_700_000_000.0
 
 
-@given(moments, ages, intervals)
-def test_a_gap_is_at_least_the_interval_and_at_most_half_a_minute_or_the_interval(
-    now: float, age: float, interval: float
+def taught(seconds: float, renders: int = 60, poll_interval: float = 5.0) -> Schedule:
+    schedule = Schedule(poll_interval)
+    schedule.remember([(KIND, seconds)] * renders)
+    return schedule
+
+
+@settings(deadline=None)
+@given(st.floats(0, 4e9), st.floats(-100, 1e6), st.floats(0.05, 600), st.booleans())
+def test_a_gap_is_at_least_the_interval_and_has_an_end(
+    now: float, age: float, interval: float, stalled: bool
 ) -> None:
-    gap = next_look(now - age, now, interval) - now
+    gap = Schedule(interval).next_look(1, KIND, now - age, now, stalled=stalled) - now
     assert gap >= interval - 1e-3
-    assert gap <= max(interval, LONGEST_GAP_SECONDS) + 1e-3
+    assert gap <= max(2 * interval, LONGEST_STALLED_GAP_SECONDS) + 1e-3
 
 
-@given(moments, ages, intervals)
-def test_the_gap_grows_with_the_age_of_the_render(now: float, age: float, interval: float) -> None:
-    sooner, later = (next_look(now - a, now, interval) for a in (age, age + 50))
-    assert later >= sooner
+def test_a_stalled_render_is_looked_at_less_often_but_always_again() -> None:
+    schedule, age = Schedule(5.0), 4000.0
+    usual = schedule.next_look(1, KIND, NOON - age, NOON) - NOON
+    assert usual < 60.0
+    assert schedule.next_look(1, KIND, NOON - age, NOON, stalled=True) - NOON == LONGEST_STALLED_GAP_SECONDS
+
+
+def test_the_first_look_is_when_the_renders_of_the_ledger_have_ended() -> None:
+    first = taught(150.0).first_look(1, KIND, NOON) - NOON
+    assert 140.0 < first < 155.0
+
+
+def test_few_looks_come_before_long_renders_usually_end() -> None:
+    schedule, looks = taught(1200.0), 1
+    at = schedule.first_look(1, KIND, NOON)
+    while at < NOON + 1100.0:
+        at, looks = schedule.next_look(1, KIND, NOON, at), looks + 1
+    assert looks <= 9
+    assert at - NOON < 1215.0
+
+
+def test_what_looks_find_is_learned() -> None:
+    schedule = Schedule(0.2)
+    for seq in range(100):
+        at = schedule.first_look(seq, KIND, NOON)
+        while at < NOON + 20.0:
+            at = schedule.next_look(seq, KIND, NOON, at)
+        schedule.ended(seq, KIND, NOON, at)
+    assert Schedule(0.2).first_look(1, KIND, NOON) < NOON + 1.0
+    assert 12.0 < schedule.first_look(101, KIND, NOON) - NOON < 23.0
+
+
+def test_an_end_that_was_noticed_far_too_late_teaches_nothing() -> None:
+    """A machine that slept, or a render of an earlier run."""
+    schedule, other = Schedule(5.0), Schedule(5.0)
+    for seq in range(50):
+        schedule.first_look(seq, KIND, NOON)
+        other.first_look(seq, KIND, NOON)
+        schedule.ended(seq, KIND, NOON, NOON + 40_000.0)
+        schedule.ended(1000 + seq, KIND, NOON, NOON + 3.0)
+    assert schedule.first_look(100, KIND, NOON) == other.first_look(100, KIND, NOON)
 
 
 def test_a_clock_that_was_set_back_looks_at_the_usual_pace() -> None:
-    assert next_look(2000.0, 1000.0, 5.0) == 1005.0
+    assert 1005.0 <= Schedule(5.0).next_look(1, KIND, 2000.0, 1000.0) < 1006.0
 
 
-def test_a_usual_render_takes_few_looks_and_is_found_soon() -> None:
-    """The vendor's own client needs 458 looks for a render of 229 s."""
-    now, looks = 0.0, 0
-    while now < 229.0:
-        now, looks = next_look(0.0, now, 5.0), looks + 1
-    assert looks <= 25
-    assert now - 229.0 <= 229.0 * GROWTH + 5.0
-
-
-@given(moments, ages, intervals)
-def test_a_stalled_render_is_looked_at_less_often_but_always_again(now: float, age: float, interval: float) -> None:
-    usual = next_look(now - age, now, interval)
-    slow = next_look(now - age, now, interval, stalled=True)
-    assert usual <= slow <= now + max(interval, LONGEST_STALLED_GAP_SECONDS) + 1e-3
+def test_the_same_looks_always_lead_to_the_same_schedule() -> None:
+    one, two = taught(USUAL_SECONDS), taught(USUAL_SECONDS)
+    assert [one.next_look(1, KIND, NOON, NOON + age) for age in range(0, 900, 50)] == [
+        two.next_look(1, KIND, NOON, NOON + age) for age in range(0, 900, 50)
+    ]

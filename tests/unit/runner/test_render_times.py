@@ -1,0 +1,143 @@
+"""What is learned of render times, and the looks that follow: few, soon after the end, and never too close."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from batchsync.model.renders import USUAL_SECONDS, RenderKind
+from batchsync.runner.render_times import LONGEST_GAP_SECONDS, LONGEST_SECONDS, RenderTimes
+
+LITE = RenderKind("lite", 10.0)
+PRO = RenderKind("pro", 10.0)
+LONG = RenderKind("lite", 300.0)
+
+
+def follow(times: RenderTimes, seconds: float, kind: RenderKind = LITE) -> tuple[int, float]:
+    """Look at a render that takes `seconds`, and learn from it; the looks it took, and the lag."""
+    since, looks = 0.0, 1
+    while (age := times.next_age(kind, since)) < seconds:
+        times.went_on(kind, since, age)
+        since, looks = age, looks + 1
+    times.ended(kind, since, age)
+    return looks, age - seconds
+
+
+def mean(times: RenderTimes, renders: Iterable[float], kind: RenderKind = LITE) -> tuple[float, float]:
+    """Follow renders one after the other; looks per render and mean lag."""
+    found = [follow(times, seconds, kind) for seconds in renders]
+    return sum(looks for looks, _ in found) / len(found), sum(lag for _, lag in found) / len(found)
+
+
+def spread(count: int, median: float = USUAL_SECONDS, sigma: float = 0.3) -> list[float]:
+    dice = random.Random(11)
+    return [median * dice.lognormvariate(0.0, sigma) for _ in range(count)]
+
+
+def learned(*renders: float, poll_interval: float = 5.0) -> RenderTimes:
+    times = RenderTimes(poll_interval)
+    mean(times, renders)
+    return times
+
+
+@settings(deadline=None)
+@given(
+    st.floats(0.05, 600),
+    st.lists(st.tuples(st.sampled_from([LITE, PRO, LONG]), st.floats(0.0, 1e5)), max_size=6),
+    st.lists(st.floats(0.0, 1e5), min_size=1, max_size=6),
+)
+def test_looks_are_never_closer_than_the_poll_interval(
+    interval: float, seen: list[tuple[RenderKind, float]], ages: list[float]
+) -> None:
+    times = RenderTimes(interval)
+    for kind, seconds in seen:
+        times.went_on(kind, 0.0, 0.9 * seconds)
+        times.ended(kind, 0.9 * seconds, seconds)
+    for age in ages:
+        assert times.next_age(LITE, age) >= age + interval
+
+
+@pytest.mark.parametrize("age", [0.0, 10.0, 30.0, 100.0, USUAL_SECONDS, 500.0, 1200.0, 3000.0, 7100.0])
+def test_before_any_was_seen_no_gap_is_long(age: float) -> None:
+    gap = RenderTimes(5.0).next_age(LITE, age) - age
+    assert 5.0 <= gap <= (90.0 if age < 0.5 * USUAL_SECONDS else 61.0)
+
+
+def test_the_first_look_of_all_is_soon_in_case_that_all_goes_fast() -> None:
+    assert RenderTimes(5.0).next_age(LITE, 0.0) < 6.0
+    assert RenderTimes(0.2).next_age(LITE, 0.0) < 0.5
+
+
+def test_the_usual_kind_takes_few_looks_and_is_noticed_soon_with_nothing_learned_before() -> None:
+    looks, lag = mean(RenderTimes(5.0), spread(300))
+    assert looks <= 12
+    assert lag <= 7.0
+
+
+@pytest.mark.parametrize(
+    ("poll_interval", "median", "most_looks", "most_lag"),
+    [(5.0, 2.0, 1.0, 4.0), (0.2, 2.0, 2.0, 1.0), (5.0, 40.0, 6.0, 4.0), (5.0, 1200.0, 30.0, 17.0)],
+)
+def test_other_times_are_learned_within_some_tens_of_renders(
+    poll_interval: float, median: float, most_looks: float, most_lag: float
+) -> None:
+    times = learned(*spread(60, median), poll_interval=poll_interval)
+    looks, lag = mean(times, spread(100, median))
+    assert looks <= most_looks
+    assert lag <= most_lag
+
+
+def test_times_that_are_always_the_same_are_found_by_a_few_looks_around_them() -> None:
+    looks, lag = mean(learned(*[USUAL_SECONDS] * 100), [USUAL_SECONDS] * 100)
+    assert looks <= 8
+    assert lag <= 5.0
+
+
+@pytest.mark.parametrize("times_slower", [3.0, 1 / 3])
+def test_a_change_is_learned_within_some_tens_of_renders(times_slower: float) -> None:
+    times = learned(*spread(200))
+    mean(times, spread(60, USUAL_SECONDS * times_slower))
+    looks, lag = mean(times, spread(100, USUAL_SECONDS * times_slower))
+    assert looks <= 27
+    assert lag <= 13.0
+
+
+def test_renders_that_go_on_tell_of_a_slow_down_before_any_has_ended() -> None:
+    times = learned(*spread(200))
+    age = 1.5 * USUAL_SECONDS
+    before = times.next_age(LITE, age) - age
+    for _ in range(100):  # they are in flight together, and none has ended where nine of ten should have
+        times.went_on(LITE, 0.0, 2.5 * USUAL_SECONDS)
+        times.next_age(LITE, 2.5 * USUAL_SECONDS)
+    assert times.next_age(LITE, age) - age > 1.3 * before
+
+
+def test_a_kind_that_was_never_seen_is_like_the_others_until_it_was() -> None:
+    times = learned(*spread(100, 40.0))
+    assert times.next_age(PRO, 0.0) == pytest.approx(times.next_age(LITE, 0.0), rel=0.3)
+    mean(times, spread(60, 600.0), PRO)
+    assert times.next_age(PRO, 0.0) > 2 * times.next_age(LITE, 0.0)
+    assert times.expected(PRO) == pytest.approx(600.0, rel=0.15)
+    assert times.expected(LITE) == pytest.approx(40.0, rel=0.15)
+
+
+def test_long_clips_and_short_ones_are_told_apart() -> None:
+    times = RenderTimes(5.0)
+    for short, long in zip(spread(60, 40.0), spread(60, 900.0), strict=True):
+        follow(times, short, LITE)
+        follow(times, long, LONG)
+    assert times.expected(LITE) < 60.0
+    assert times.expected(LONG) > 700.0
+
+
+def test_the_median_that_is_expected_is_the_vendors_until_renders_were_seen() -> None:
+    assert RenderTimes(0.1).expected(LITE) == pytest.approx(USUAL_SECONDS, rel=0.05)
+
+
+def test_what_is_older_than_all_that_is_learned_of_is_looked_at_all_the_same() -> None:
+    for age in (LONGEST_SECONDS, 10 * LONGEST_SECONDS):
+        assert RenderTimes(5.0).next_age(LITE, age) == age + LONGEST_GAP_SECONDS
