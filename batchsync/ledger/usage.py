@@ -131,7 +131,7 @@ def _key(query: Any, by: str, run_id: Any, at: Any) -> tuple[Any, Any, list[Any]
     if by == "manifest":
         return query.outerjoin(Manifest, Manifest.id == Job.manifest_id), Manifest.path, [Manifest.path]
     if by == "job":
-        return query, Job.id, [Job.seq, Job.id]
+        return query, Job.id, [Job.seq]
     column = {"run": run_id, "mode": Job.generation_mode}[by]
     return query, column, [column]
 
