@@ -24,6 +24,7 @@ from batchsync.model.problem import Problem
 from batchsync.model.states import Shown
 from batchsync.model.text import clean as clean
 from batchsync.model.text import counted as counted
+from batchsync.model.text import dollars
 from batchsync.model.text import number as number
 
 MOST_PROBLEMS = 50
@@ -177,13 +178,8 @@ def credit_line(credits: Totals, usd: Decimal | None) -> str:
     if credits.reserved:
         text += f"; up to {number(credits.reserved)} more may be owed for jobs in flight or held"
     if usd is not None:
-        text += f" · {money(usd)}"
+        text += f" · {dollars(usd)}"
     return text
-
-
-def money(usd: Decimal) -> str:
-    """Dollars with two places."""
-    return f"${usd:,.2f}"
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

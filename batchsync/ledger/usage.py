@@ -109,9 +109,14 @@ class FailureSum:
     net: int
 
 
+def _sum(amount: Any) -> Any:
+    """The sum of whole numbers over the rows of a group: a whole number in every database."""
+    return cast(func.coalesce(func.sum(amount), 0), BigInteger)
+
+
 def _total(condition: Any, amount: Any = 1) -> Any:
     """The sum of `amount` over the rows of a group for which `condition` holds."""
-    return func.coalesce(func.sum(case((condition, amount), else_=0)), 0)
+    return _sum(case((condition, amount), else_=0))
 
 
 def _quarter(column: Any) -> Any:
@@ -126,8 +131,7 @@ def _key(query: Any, by: str, run_id: Any, at: Any) -> tuple[Any, Any, list[Any]
         return query, literal(None), [_quarter(at)]
     if by.startswith("tag:"):
         mine = and_(JobTag.job_seq == Job.seq, JobTag.key == by.removeprefix("tag:"))
-        value = func.nullif(JobTag.value, "")
-        return query.outerjoin(JobTag, mine), value, [value]
+        return query.outerjoin(JobTag, mine), JobTag.value, [JobTag.value]
     if by == "manifest":
         return query.outerjoin(Manifest, Manifest.id == Job.manifest_id), Manifest.path, [Manifest.path]
     if by == "job":
@@ -157,9 +161,9 @@ def job_sums(connection: Connection, by: str, period: Period) -> Iterator[JobSum
         _total(state.in_([State.FAILED.value, State.CANCELED.value])),
         _total(state == State.CANCELED.value),
         _total(state == State.HELD.value),
-        func.sum(Job.estimate),
-        func.coalesce(func.sum(Job.worst * lost_jobs.c.times), 0),
-        _total(done, Job.end_seconds - Job.start_seconds),
+        _sum(Job.estimate),
+        _sum(Job.worst * lost_jobs.c.times),
+        func.sum(case((done, Job.end_seconds - Job.start_seconds), else_=0.0)),
         _total(rendered, Job.estimate),
         _total(rendered, Job.project_credits),
         _total(state.not_in([_RENDERING, _RENDERED]), Job.net),
@@ -185,8 +189,8 @@ def entry_sums(connection: Connection, by: str, period: Period, tariff: Tariff |
         _total(kind == EntryKind.SETTLE.value, amount),
         _total(kind == EntryKind.REFUND.value, amount),
         _total(and_(present, Job.state.in_(open_)), amount),
-        func.sum(case((and_(present, Job.state.in_(here)), 0), else_=amount)),
-        func.sum(weight),
+        _sum(case((and_(present, Job.state.in_(here)), 0), else_=amount)),
+        _sum(weight),
     )
     rows = connection.execute(query.where(entry.kind.in_(_MONEY_KINDS), *period.bounds(entry.at)).group_by(*group))
     return (EntrySums(*row) for row in rows)
@@ -206,7 +210,7 @@ def _entries(period: Period, tariff: Tariff | None) -> tuple[Any, Any]:
 def weighted_credits(connection: Connection, period: Period, tariff: Tariff, manifest_id: int | None) -> int:
     """What the credits of a manifest's jobs as it stands now (of all jobs, if None) weigh that moved in a period."""
     entry, weight = _entries(period, tariff)
-    query = select(func.coalesce(func.sum(weight), 0)).select_from(entry).join(Job, Job.seq == entry.job_seq)
+    query = select(_sum(weight)).select_from(entry).join(Job, Job.seq == entry.job_seq)
     query = query.where(entry.kind.in_(_MONEY_KINDS), *period.bounds(entry.at))
     return int(connection.execute(scoped(query, manifest_id)).scalar_one())
 
@@ -225,7 +229,7 @@ def failure_sums(connection: Connection, period: Period) -> list[FailureSum]:
     """The jobs of a period that failed, were canceled or are held, by code, the commonest first."""
     bad = [State.FAILED.value, State.CANCELED.value, State.HELD.value]
     code = func.coalesce(Job.error_code, "unknown")
-    query = select(Job.state, code, func.count(), func.sum(Job.net))
+    query = select(Job.state, code, func.count(), _sum(Job.net))
     query = query.where(Job.state.in_(bad), *period.bounds(Job.submitted_at)).group_by(Job.state, code)
     rows = connection.execute(query.order_by(func.count().desc(), Job.state, code)).all()
     return [FailureSum(*row) for row in rows]

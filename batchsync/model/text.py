@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 
 def clean(text: object) -> str:
     """`text` without characters that could move the cursor, change the terminal or turn the reading direction."""
@@ -12,6 +14,11 @@ def clean(text: object) -> str:
 def number(value: int | float) -> str:
     """A number with thousands separators."""
     return f"{value:,}"
+
+
+def dollars(usd: float | Decimal) -> str:
+    """`$1,234.50`, `-$0.07`."""
+    return f"{'-' if usd < 0 else ''}${abs(usd):,.2f}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
 
+from batchsync.model.text import dollars
 from batchsync.report.credits import Report, Usage
 
 Value = int | float | Decimal | None
@@ -44,11 +45,6 @@ def written(value: Value, form: str) -> str:
     if form == "usd":
         return dollars(value)
     return f"{value:{form}}"
-
-
-def dollars(value: float | Decimal) -> str:
-    """`$1,234.50`, `-$0.07`."""
-    return f"{'-' if value < 0 else ''}${abs(value):,.2f}"
 
 
 def _usd_per(name: str) -> Callable[[Usage], Value]:

@@ -139,7 +139,7 @@ class _Builder:
 
     def _key(self, key: str | None, at: float | None) -> str | None:
         if self._dates is None or at is None:
-            return key
+            return key or None  # an empty tag is none
         return datetime.fromtimestamp(at, self._zone).strftime(self._dates)
 
     def _group(self, key: str | None) -> Usage:

@@ -10,10 +10,10 @@ from pathlib import Path
 from batchsync import __version__
 from batchsync.ledger.usage import FailureSum
 from batchsync.ledger.views import Views
-from batchsync.model.text import clean, number
+from batchsync.model.text import clean, dollars, number
 from batchsync.report import charts, pictures
 from batchsync.report.charts import Chart
-from batchsync.report.columns import COLUMNS, Column, dollars, for_people
+from batchsync.report.columns import COLUMNS, SETTLEMENT, Column, for_people
 from batchsync.report.credits import Report, Usage, build, folded, sum_of
 from batchsync.report.head import Head
 from batchsync.report.words import grouping, head_rows, summary, title
@@ -21,9 +21,7 @@ from batchsync.report.words import grouping, head_rows, summary, title
 MOST_ROWS, MOST_TAGS = 1000, 8
 _DAYS_AT_MOST = 92  # beyond that, time goes by months
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-_COMPARED = [
-    c for c in COLUMNS if c.name in ("complete", "clips_estimated", "clips_settled", "delta", "delta_percent")
-]
+_COMPARED = [column for column in COLUMNS if column.name in ("complete", *SETTLEMENT)]
 _ELSEWHERE = ("canceled", "delta_percent", "usd_per_minute")  # in sections of their own, or in words
 
 

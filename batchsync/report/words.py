@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from batchsync.ledger.statement import BalanceRow
-from batchsync.model.text import clean, counted, number
+from batchsync.model.text import clean, counted, dollars, number
 from batchsync.planning.pricing import Price
-from batchsync.report.columns import dollars
 from batchsync.report.credits import Report
 from batchsync.report.head import Head
 

@@ -41,7 +41,7 @@ def account(ledger: Ledger, clock: Hands) -> Account:
     planned = [
         *jobs(4, tags={"lang": "es"}, generation_mode=Mode.PRO),
         *(job for job in jobs(6, tags={"lang": "fr"}) if job.id == "job-004"),
-        *(job for job in jobs(6) if job.id == "job-005"),
+        *(job for job in jobs(6, tags={"lang": ""}) if job.id == "job-005"),
     ]
     found = Account(ledger, clock, planned)
     found.read(at("2026-12-31 09:00"))

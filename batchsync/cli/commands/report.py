@@ -81,8 +81,11 @@ def command(
     def lines(views: Views) -> Iterable[str]:
         top = head(views, book.location, period, zone, rate)
         if how == "html":
+            from batchsync.report.charts import can_draw
             from batchsync.report.html import html_lines
 
+            if not can_draw():
+                say("Without charts: pip install 'batchsync[charts]' adds them.", err=True)
             return html_lines(views, top, by)
         report = build(views, by, period, zone, rate)
         if how == "csv":
