@@ -54,8 +54,8 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
     What is no file, such as a pipe, is written to as it is.
     """
-    target = Path(os.path.realpath(path))
-    special = target.exists() and not target.is_file()
+    special = path.exists() and not path.is_file()
+    target = path if special else Path(os.path.realpath(path))
     part = target if special else target.with_name(f".{target.name[:180]}.{os.getpid()}.part")
     try:
         with open(part, "w", encoding="utf-8", newline="") as file:

@@ -49,8 +49,8 @@ def drawn(chart: Chart) -> str:
         "legend_box_size": 12,
         "margin": 8,
         "margin_right": 30,  # half of the last number stands there
-        "max_scale": 5,
-        "value_formatter": lambda value: f"{value:,.0f}",
+        "max_scale": 6,
+        "value_formatter": short_number,
         "x_label_rotation": 0 if chart.lying or len(chart.labels) < 8 else 40,
         "truncate_label": _LABEL_MOST,
     }
@@ -65,6 +65,14 @@ def drawn(chart: Chart) -> str:
     picture.add_xml_filter(lambda root: _plain(root, chart))
     text: str = picture.render(is_unicode=True)
     return text
+
+
+def short_number(value: float) -> str:
+    """A number for an axis: `800`, `12k`, `1.6M`."""
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if abs(value) >= 10 * size or (abs(value) >= size and value % (size / 10) == 0):
+            return f"{value / size:,.1f}".removesuffix(".0") + unit
+    return f"{value:,.0f}"
 
 
 def _short(label: str) -> str:

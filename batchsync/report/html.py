@@ -166,7 +166,8 @@ def _tr(usage: Usage, columns: Sequence[Column]) -> str:
         value = column.value(usage)
         less = ' class="less"' if value is not None and value < 0 and column.form != "+,.1f" else ""
         cells.append(f"<td{less}>{_e(column.text(usage))}</td>")
-    return f'<tr><th scope="row">{_e(usage.key)}</th>{"".join(cells)}</tr>'
+    key = _e(usage.key).replace("/", "/<wbr>")
+    return f'<tr><th scope="row">{key}</th>{"".join(cells)}</tr>'
 
 
 def _failure_table(failures: Sequence[FailureSum]) -> Iterator[str]:

@@ -79,6 +79,10 @@ def failed(failures: Sequence[FailureSum]) -> Chart | None:
     if not failures:
         return None
     shown = failures[:MOST_BARS]
-    labels, jobs = [f"{clean(one.code)} ({one.state})" for one in shown], [one.jobs for one in shown]
+    labels, jobs = [_why(one) for one in shown], [one.jobs for one in shown]
     told = f"Bars of jobs. {_said(zip(labels, jobs, strict=True))}."
     return Chart("failures", "Jobs that ended badly", told, labels, [("jobs", jobs)], lying=True)
+
+
+def _why(one: FailureSum) -> str:
+    return clean(one.code) if one.state in ("failed", one.code) else f"{clean(one.code)} ({one.state})"

@@ -157,6 +157,7 @@ def test_a_file_says_its_format_and_appears_whole(night: tuple[Program, Sandbox]
         assert (program.folder / name).read_text().startswith(start)
         assert (program.folder / name).stat().st_mode & 0o777 == 0o600, "a file keeps its mode"
     assert not list(program.folder.glob(".*.part"))
+    assert program("report", "--format", "csv", "-o", "/dev/stdout").out.startswith("manifest,")
     (program.folder / "link.csv").symlink_to("a.csv")
     program("report", "--by", "mode", "-o", "link.csv")
     assert (program.folder / "a.csv").read_text().startswith("mode,"), "a link stays one"

@@ -78,7 +78,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta",):
+        if tag not in ("meta", "wbr"):
             self.open.append(tag)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -143,6 +143,24 @@ def test_every_chart_has_its_words_and_an_id_of_its_own(page: str) -> None:
     assert "; =1+1 0; plain 0; (untagged) 60." in found.text
     names = [tag for tag, _ in found.tags]
     assert names.count("figcaption") == names.count("figure") == 5
+
+
+@pytest.mark.parametrize(
+    ("value", "wanted"),
+    [
+        (0, "0"),
+        (800, "800"),
+        (2000, "2k"),
+        (2500, "2.5k"),
+        (2512, "2,512"),
+        (400_000, "400k"),
+        (1_200_000, "1.2M"),
+        (-40_000, "-40k"),
+        (123_000_000, "123M"),
+    ],
+)
+def test_numbers_on_an_axis_are_short(value: float, wanted: str) -> None:
+    assert charts.short_number(value) == wanted
 
 
 def test_without_the_library_the_page_stands(
