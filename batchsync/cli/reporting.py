@@ -29,7 +29,7 @@ _GAP = 2
 def text_lines(head: Head, report: Report, width: int, *, wide: bool) -> Iterator[str]:
     """The report for a terminal of `width` columns; `wide` shows every column and every key in full."""
     yield click.style(title(report.by), bold=True)
-    for label, sentences in head_rows(head, report):
+    for label, sentences in head_rows(head):
         yield from _row(label, sentences, max(width, NARROW))
     yield ""
     left_out: list[Column] = []
@@ -63,7 +63,8 @@ def _that_fit(report: Report, width: int, wide: bool) -> tuple[list[Column], lis
         left_out.append(least)
         del widths[least.name]
     shown = [column for column in columns if column.name in widths]
-    return shown, [column for column in columns if column in left_out], min(longest, width - sum(widths.values()))
+    room = max(4, width - sum(widths.values()))
+    return shown, [column for column in columns if column in left_out], min(longest, room)
 
 
 def _width(column: Column, report: Report) -> int:

@@ -81,7 +81,7 @@ def _page(pages: Pages) -> Iterator[str]:
 
 def _head(pages: Pages) -> Iterator[str]:
     yield '<dl class="head">'
-    for label, sentences in head_rows(pages.head, pages.main):
+    for label, sentences in head_rows(pages.head):
         yield f"<dt>{_e(label)}</dt><dd>{''.join(f'<p>{_e(told)}</p>' for told in sentences)}</dd>"
     yield "</dl>"
 

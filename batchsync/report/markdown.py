@@ -23,7 +23,7 @@ def markdown_lines(head: Head, report: Report) -> Iterator[str]:
     """The head as a list, the sums as a table, and what they come to."""
     yield f"# {escaped(title(report.by))}"
     yield ""
-    for label, sentences in head_rows(head, report):
+    for label, sentences in head_rows(head):
         yield f"- **{label}:** {escaped('; '.join(sentences))}"
     yield ""
     if report.groups:

@@ -19,7 +19,7 @@ def title(by: str) -> str:
     return f"Credit usage by {grouping(by)}"
 
 
-def head_rows(head: Head, report: Report) -> list[tuple[str, list[str]]]:
+def head_rows(head: Head) -> list[tuple[str, list[str]]]:
     """The head in words: a label, and its sentences."""
     return [
         ("Account", [_account(head)]),
@@ -27,7 +27,7 @@ def head_rows(head: Head, report: Report) -> list[tuple[str, list[str]]]:
         ("Ledger", [clean(head.ledger) + (" (simulated credits)" if head.vendor == "sandbox" else "")]),
         ("Balance", _balance(head)),
         ("Unexplained", _difference(head)),
-        *([("Money", _money(head, head.price, report))] if head.price else []),
+        *([("Money", _money(head.price))] if head.price else []),
     ]
 
 
@@ -80,11 +80,11 @@ def _difference(head: Head) -> list[str]:
         f"and this ledger knows of {number(found.known)}"
     ]
     if left > found.lost_credits:
-        told.append("what is unexplained went elsewhere: the account is used by others too")
+        told.append("nothing in this ledger explains it; other use of the account would")
     elif left > 0:
-        told.append("submissions of unknown outcome may explain it, or other use of the account")
+        told.append("submissions of unknown outcome may explain it, as other use of the account would")
     elif left < 0:
-        told.append("the account lost less than its jobs took: it was filled up, or given credits back")
+        told.append("it lost less than these jobs took; a top-up, or credits that were given back, would explain it")
     if found.lost_jobs:
         sent = counted(found.lost_jobs, "submission")
         told.append(f"{sent} of unknown outcome may have cost up to {number(found.lost_credits)} credits")
@@ -97,7 +97,7 @@ def _lost(credits: int) -> str:
     return f"lost {number(credits)}" if credits >= 0 else f"gained {number(-credits)}"
 
 
-def _money(head: Head, price: Price, report: Report) -> list[str]:
+def _money(price: Price) -> list[str]:
     source = f", prices as of {price.as_of}" if price.as_of else " dollars per credit"
     told = [f"{clean(price.text)}{source}"]
     if len(price.bands) > 1:

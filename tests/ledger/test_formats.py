@@ -284,3 +284,34 @@ def test_of_a_path_the_end_is_kept_and_of_all_else_the_beginning(key: str, room:
     found = clipped(key, room)
     assert len(found) <= room
     assert found.endswith(wanted[-9:]) if "/" in key else found == wanted
+
+
+@pytest.mark.parametrize(
+    ("others", "wanted"),
+    [
+        (0, "0 credits: between these two balances the account lost 60, and this ledger knows of 60"),
+        (40, "nothing in this ledger explains it; other use of the account would"),
+        (-5000, "-5,000 credits: between these two balances the account gained 4,940"),
+    ],
+)
+def test_the_difference_is_said_in_words_and_nothing_is_asserted_that_nobody_knows(
+    ledger: Ledger, clock: Hands, others: int, wanted: str
+) -> None:
+    account = Account(ledger, clock, jobs(2))
+    account.read(at("2026-05-01 09:00"))
+    account.settle(at("2026-05-01 10:05"), account.charge(at("2026-05-01 10:00")), 60)
+    account.balance -= others
+    account.read(at("2026-05-01 11:00"), "end")
+    told = made(ledger, lambda _, top, report: "\n".join(text_lines(top, report, 300, wide=False)), by="mode")
+    assert wanted in told
+    account.charge(at("2026-05-01 12:00"))
+    account.read(at("2026-05-01 12:01"), "end")
+    told = made(ledger, lambda _, top, report: "\n".join(text_lines(top, report, 300, wide=False)), by="mode")
+    assert "jobs were in flight when a balance was read" in told
+
+
+@pytest.mark.parametrize("width", [1, 20, 40, 60, 80, 120])
+def test_a_table_fits_any_terminal(ledger: Ledger, account: Account, width: int) -> None:
+    lines = made(ledger, lambda _, top, report: "\n".join(text_lines(top, report, width, wide=False))).splitlines()
+    header = next(place for place, line in enumerate(lines) if "net" in line.split())
+    assert len(lines[header]) <= max(width, 4 + 2 + 3)
