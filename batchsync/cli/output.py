@@ -97,12 +97,11 @@ def size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[object]], right: Sequence[bool] | None = None) -> str:
-    """Columns as wide as their widest cell; numbers to the right, or what `right` says is."""
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Columns as wide as their widest cell; numbers to the right."""
     cells = [[number(cell) if isinstance(cell, int) else clean(cell) for cell in row] for row in rows]
     widths = [max(len(line[i]) for line in [list(headers), *cells]) for i in range(len(headers))]
-    if right is None:
-        right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
+    right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
 
     def line(parts: Sequence[str]) -> str:
         padded = (

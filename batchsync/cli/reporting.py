@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
 
 from batchsync.cli import options as o
-from batchsync.cli.output import clean, csv_rows, json_text, table
+from batchsync.cli.output import clean, csv_rows, json_text
 from batchsync.ledger.statement import BalanceRow
 from batchsync.ledger.usage import FailureSum
 from batchsync.report.columns import DATA, Column, for_people, written
@@ -82,15 +82,19 @@ def clipped(key: str, room: int) -> str:
 
 
 def _table(report: Report, columns: list[Column], room: int) -> Iterator[str]:
-    headers = [clipped(clean(report.by), room), *(column.title for column in columns)]
-    rows = [
-        [clipped(clean(usage.key), room), *(column.text(usage) for column in columns)]
-        for usage in [*report.groups, report.totals]
-    ]
-    *lines, total = table(headers, rows, [False, *(True for _ in columns)]).split("\n")
-    yield from lines
-    yield lines[1]
-    yield click.style(total, bold=True)
+    """The table line by line: of a ledger's every job it would be large."""
+    widths = [_width(column, report) for column in columns]
+
+    def line(key: str, cells: Iterable[str]) -> str:
+        return clipped(clean(key), room).ljust(room) + "".join(map(str.rjust, cells, widths))
+
+    rule = "─" * room + "".join(" " * _GAP + "─" * (width - _GAP) for width in widths)
+    yield line(report.by, (column.title for column in columns))
+    yield rule
+    for usage in report.groups:
+        yield line(usage.key, (column.text(usage) for column in columns))
+    yield rule
+    yield click.style(line("total", (column.text(report.totals) for column in columns)), bold=True)
 
 
 # --- for spreadsheets and scripts ---
