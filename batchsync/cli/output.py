@@ -7,28 +7,29 @@ import io
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import click
 
-from batchsync.errors import BatchsyncError, DiskFull, ManifestError
+from batchsync.errors import BatchsyncError, DiskFull, ManifestError, SettingError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Problem
 from batchsync.model.states import Shown
-from batchsync.planning.pricing import Price
+from batchsync.model.text import clean as clean
+from batchsync.model.text import counted as counted
+from batchsync.model.text import dollars
+from batchsync.model.text import number as number
 
 MOST_PROBLEMS = 50
 _NOT_ASCII = re.compile(r"[^\n -~]")
 FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # some skip the blanks, some take the full-width signs of East Asia
-
-
-def clean(text: object) -> str:
-    """`text` without characters that could move the cursor or change the terminal."""
-    return "".join(char if char.isprintable() else "�" for char in str(text))
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -42,14 +43,40 @@ def say(text: str = "", *, err: bool = False) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def number(value: int | float) -> str:
-    """A number with thousands separators."""
-    return f"{value:,}"
+def print_lines(lines: Iterable[str]) -> None:
+    """Print many lines, some at a time."""
+    for block in _blocks(lines):
+        say(block)
 
 
-def counted(count: int, noun: str) -> str:
-    """`1 job`, `2 jobs`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Write lines into a file that appears whole, or stays as it was. Raises SettingError.
+
+    What is no file, such as a pipe, is written to as it is.
+    """
+    special = path.exists() and not path.is_file()
+    target = path if special else Path(os.path.realpath(path))
+    part = target if special else target.with_name(f".{target.name[:180]}.{os.getpid()}.part")
+    try:
+        with open(part, "w", encoding="utf-8", newline="") as file:
+            for block in _blocks(lines):
+                file.write(click.unstyle(block))
+        if not special:
+            if target.exists():
+                shutil.copymode(target, part)
+            part.replace(target)
+    except OSError as error:
+        raise SettingError(f"{path} can't be written: {error.strerror}") from None
+    finally:
+        if not special:
+            part.unlink(missing_ok=True)
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[str]:
+    """Lines put together into texts of some length, each with its end."""
+    left = iter(lines)
+    while block := list(islice(left, 500)):
+        yield "\n".join(block) + "\n"
 
 
 def duration(seconds: float) -> str:
@@ -95,9 +122,13 @@ def safe_cell(value: object) -> object:
 
 def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values with a header line."""
+    return csv_rows([headers]) + csv_rows(rows)
+
+
+def csv_rows(rows: Iterable[Sequence[object]]) -> str:
+    """Comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # only then is a lone CR in a cell quoted
-    writer.writerow([safe_cell(header) for header in headers])
     writer.writerows([[safe_cell(cell) for cell in row] for row in rows])
     return text.getvalue()
 
@@ -137,22 +168,17 @@ def summary_json(
     }
 
 
-def credit_line(credits: Totals, price: Price | None) -> str:
-    """`Credits: 1,240 net (estimated 1,300 · charged 1,240 · refunded 0)`, and money where a price is known."""
+def credit_line(credits: Totals, usd: Decimal | None) -> str:
+    """`Credits: 1,240 net (estimated 1,300 · charged 1,240 · refunded 0)`, and money where it is known."""
     text = (
         f"Credits: {number(credits.net)} net (estimated {number(credits.estimated)} · "
         f"charged {number(credits.charged)} · refunded {number(credits.refunded)})"
     )
     if credits.reserved:
         text += f"; up to {number(credits.reserved)} more may be owed for jobs in flight or held"
-    if price is not None:
-        text += f" · {money(price.usd(credits.net))}"
+    if usd is not None:
+        text += f" · {dollars(usd)}"
     return text
-
-
-def money(usd: Decimal) -> str:
-    """Dollars with two places."""
-    return f"${usd:,.2f}"
 
 
 def problem_json(problem: Problem) -> dict[str, Any]:

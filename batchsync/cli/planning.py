@@ -5,8 +5,9 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
-from batchsync.cli.output import clean, counted, duration, money, number, problem_json, size
+from batchsync.cli.output import clean, counted, duration, number, problem_json, size
 from batchsync.model.states import State
+from batchsync.model.text import dollars
 from batchsync.planning.forecast import Expected, Forecast
 from batchsync.planning.plan import Plan
 from batchsync.planning.pricing import USAGE, Price
@@ -102,8 +103,8 @@ def _money(ahead: Forecast, price: Price | None) -> list[str]:
     if price is None:
         return [_fitting(ahead.tier)] if ahead.tier in USAGE else []
     assert ahead.usd_estimated is not None
-    told = f"{money(ahead.usd_estimated)} at submission, "
-    told += "unknown" if ahead.usd_expected is None else f"{money(ahead.usd_expected)} expected"
+    told = f"{dollars(ahead.usd_estimated)} at submission, "
+    told += "unknown" if ahead.usd_expected is None else f"{dollars(ahead.usd_expected)} expected"
     told += f" in the end ({clean(price.text)})"
     if len(price.bands) == 1:
         return [told]

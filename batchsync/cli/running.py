@@ -19,6 +19,7 @@ from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.ledger.views import TroubleView
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
+from batchsync.report.money import worth
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.run import Run
 from batchsync.runner.snapshot import Snapshot
@@ -100,7 +101,9 @@ def _closing_words(ledger: Ledger, snapshot: Snapshot, manifest_id: int | None, 
     others = [state for state in Shown if counts[state] and state is not Shown.COMPLETE]
     if others:
         say("  " + " · ".join(f"{state.value} {number(counts[state])}" for state in others), err=err)
-    say(f"  {credit_line(snapshot.credits, talk.price)}", err=err)
+    price = talk.price
+    usd = ledger.read(lambda v: worth(v, price, manifest_id)) if price else None
+    say(f"  {credit_line(snapshot.credits, usd)}", err=err)
     folders = ledger.read(lambda v: v.output_dirs(manifest_id))
     for folder in folders[:3]:
         say(f"  Files in {clean(folder)}", err=err)

@@ -19,6 +19,7 @@ from batchsync.ledger.moves import chunks
 from batchsync.ledger.rows import Rows, scoped
 from batchsync.ledger.seals import Sealed, sealed
 from batchsync.ledger.seen import seen
+from batchsync.ledger.statement import Statement, statement
 from batchsync.ledger.tables import (
     Balance,
     CreditEntry,
@@ -32,7 +33,19 @@ from batchsync.ledger.tables import (
     Submission,
     Upload,
 )
-from batchsync.ledger.usage import EntrySum, UsageJob, usage_entries, usage_jobs
+from batchsync.ledger.usage import (
+    EntrySums,
+    FailureSum,
+    JobSums,
+    Period,
+    Tariff,
+    entry_sums,
+    failure_sums,
+    job_sums,
+    moved_between,
+    tag_keys,
+    weighted_credits,
+)
 from batchsync.model.credits import Totals, clip_seconds, totals
 from batchsync.model.evidence import Doubt, Evidence, Reading
 from batchsync.model.job import MediaFacts
@@ -92,14 +105,6 @@ class Views(Rows):
     def seen(self, scope: str | None, until: float, month: float) -> Seen:
         """What helps to foresee the next run; see `ledger.seen`."""
         return seen(self.connection, scope, until, month)
-
-    def usage_jobs(self, tag: str | None, since: float | None, until: float | None) -> Iterator[UsageJob]:
-        """The jobs that were submitted between `since` and `until`; all jobs, where neither is given."""
-        return usage_jobs(self.connection, tag, since, until)
-
-    def usage_entries(self, tag: str | None, since: float | None, until: float | None) -> Iterator[EntrySum]:
-        """The entries that are money, between `since` and `until`."""
-        return usage_entries(self.connection, tag, since, until)
 
     # --- what the runner asks ---
 
@@ -164,6 +169,36 @@ class Views(Rows):
             query = select(Output.path, Job.id).join(Job, Job.seq == Output.job_seq).where(Output.path.in_(batch))
             found.update((row.path, row.id) for row in self.connection.execute(query))
         return found
+
+    # --- what a credit report asks; see `ledger.usage` and `ledger.statement` ---
+
+    def job_sums(self, by: str, period: Period) -> Iterator[JobSums]:
+        """The jobs that were last submitted in a period, by group."""
+        return job_sums(self.connection, by, period)
+
+    def entry_sums(self, by: str, period: Period, tariff: Tariff | None = None) -> Iterator[EntrySums]:
+        """The credits that moved in a period, by group; weighed, with a tariff."""
+        return entry_sums(self.connection, by, period, tariff)
+
+    def moved_between(self, period: Period) -> tuple[float, float] | None:
+        """When credits first and last moved in a period; None where none did."""
+        return moved_between(self.connection, period)
+
+    def weighted_credits(self, period: Period, tariff: Tariff, manifest_id: int | None = None) -> int:
+        """What the credits of a manifest's jobs (of all jobs, if None) weigh that moved in a period."""
+        return weighted_credits(self.connection, period, tariff, manifest_id)
+
+    def failure_sums(self, period: Period) -> list[FailureSum]:
+        """The jobs of a period that failed, were canceled or are held, by code, the commonest first."""
+        return failure_sums(self.connection, period)
+
+    def tag_keys(self) -> list[str]:
+        """The keys of tags that jobs have."""
+        return tag_keys(self.connection)
+
+    def statement(self, period: Period) -> Statement:
+        """What the account held at both ends of a period, and what the ledger knows of between."""
+        return statement(self.connection, period)
 
     # --- counts and sums ---
 

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from batchsync.cli import options as o
-from batchsync.cli.output import csv_text, json_text, money, say, table
+from batchsync.cli.output import print_lines, say, write_lines
+from batchsync.cli.reporting import csv_lines, json_lines, text_lines
 from batchsync.errors import SettingError
 from batchsync.ledger.ledger import Ledger
+from batchsync.ledger.views import Views
 from batchsync.planning.pricing import Price
-from batchsync.report.credits import Report, Usage, build, check_by
+from batchsync.report.credits import build, check_by
+from batchsync.report.head import head, local_zone, period_of, zone_named
 
-FIELDS = ("jobs", "complete", "failed", "held", "estimated", "charged", "refunded", "net", "unknown")
+FORMATS = {
+    "table": (".txt",),
+    "csv": (".csv",),
+    "json": (".json",),
+    "html": (".html", ".htm"),
+    "markdown": (".md", ".markdown"),
+}
 
 
 @click.command("report", short_help="credit usage")
@@ -27,71 +36,79 @@ FIELDS = ("jobs", "complete", "failed", "held", "estimated", "charged", "refunde
     metavar="GROUP",
     help="run, manifest, day, month, mode, tag:KEY or job.",
 )
-@o.option("--since", metavar="DATE", help="From this day on (YYYY-MM-DD, UTC).")
-@o.option("--until", env="REPORT_UNTIL", metavar="DATE", help="Before this day (YYYY-MM-DD, UTC).")
-@o.format_option
+@o.option("--since", metavar="DATE", help="From this day on (YYYY-MM-DD).")
+@o.option("--until", env="REPORT_UNTIL", metavar="DATE", help="Before this day (YYYY-MM-DD).")
+@o.option("--timezone", metavar="ZONE", help="Of days and months, such as Europe/Berlin; by default the system's.")
+@o.option(
+    "--format",
+    "how",
+    type=click.Choice(list(FORMATS)),
+    help="What to make; by default what the name of --output says, else a table.",
+)
 @o.option("--output", "-o", "file", type=click.Path(path_type=Path), help="Write it into this file.")
+@o.option("--wide", is_flag=True, help="Every column of the table, however narrow the terminal.")
+@o.option("--bom", is_flag=True, help="Begin a CSV with a byte order mark: an older Excel needs it to read UTF-8.")
 @o.price_option
 def command(
-    ledger: str, by: str, since: str | None, until: str | None, how: str, file: Path | None, price: str | None
+    ledger: str,
+    by: str,
+    since: str | None,
+    until: str | None,
+    timezone: str | None,
+    how: str | None,
+    file: Path | None,
+    wide: bool,
+    bom: bool,
+    price: str | None,
 ) -> int:
-    """Report the credits that were estimated, charged and refunded, grouped as you like. Days are UTC.
+    """Report the credits that were estimated, charged, refunded and settled, grouped as you like.
+
+    Credits count when they moved, jobs when they were last submitted. The head compares the ledger with the account.
 
     \b
     batchsync report --by tag:lang
-    batchsync report --by month --price usage:creator --format csv -o credits.csv
+    batchsync report --by day --since 2026-05-01 --until 2026-06-01 -o may.html
+    batchsync report --by month --price usage:creator --format csv --bom -o credits.csv
     """
     check_by(by)
+    how = how or _format_of(file)
+    if bom and how != "csv":
+        raise SettingError("--bom is for --format csv", hint="leave it out")
     rate = Price.parse(price) if price else None
-    bounds = _day("--since", since), _day("--until", until)
+    zone = zone_named(timezone) if timezone else local_zone()
+    period = period_of(since, until, zone)
+
+    def lines(views: Views) -> Iterable[str]:
+        top = head(views, book.location, period, zone, rate)
+        if how == "html":
+            from batchsync.report.charts import can_draw
+            from batchsync.report.html import html_lines
+
+            if not can_draw():
+                say("Without charts: pip install 'batchsync[charts]' adds them.", err=True)
+            return html_lines(views, top, by)
+        report = build(views, by, period, zone, rate)
+        if how == "csv":
+            return csv_lines(report, bom=bom)
+        if how == "json":
+            return json_lines(top, report, views.failure_sums(period))
+        if how == "markdown":
+            from batchsync.report.markdown import markdown_lines
+
+            return markdown_lines(top, report)
+        return text_lines(top, report, shutil.get_terminal_size().columns, wide=wide)
+
     with Ledger(ledger) as book:
-        report = book.read(lambda v: build(v, by, *bounds))
-    text = {"table": _table, "csv": _csv, "json": _json}[how](report, rate)
+        found = book.read(lines)
     if file is None:
-        say(text)
+        print_lines(found)
         return 0
-    try:
-        file.write_text(text if text.endswith("\n") else text + "\n", encoding="utf-8", newline="")
-    except OSError as error:
-        raise SettingError(f"{file} can't be written: {error.strerror}") from None
+    write_lines(file, found)
     say(f"Wrote {file}")
     return 0
 
 
-def _day(name: str, text: str | None) -> float | None:
-    if text is None:
-        return None
-    try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        raise SettingError(f"{name} {text!r} is no day", hint="write it as 2026-05-31") from None
-
-
-def _values(usage: Usage) -> list[int]:
-    return [getattr(usage, field) for field in FIELDS]
-
-
-def _table(report: Report, price: Price | None) -> str:
-    headers = [report.by, *FIELDS] + (["money"] if price else [])
-    rows: list[list[object]] = [
-        [usage.key, *_values(usage)] + ([money(price.usd(usage.net))] if price else [])
-        for usage in [*report.groups, report.totals]
-    ]
-    return table(headers, rows)
-
-
-def _csv(report: Report, price: Price | None) -> str:
-    rows: list[list[object]] = [
-        [usage.key, *_values(usage), str(price.usd(usage.net)) if price else ""] for usage in report.groups
-    ]
-    return csv_text([report.by, *FIELDS, "usd"], rows)
-
-
-def _json(report: Report, price: Price | None) -> str:
-    def fields(usage: Usage) -> dict[str, Any]:
-        usd = float(price.usd(usage.net)) if price else None
-        return dict(zip(FIELDS, _values(usage), strict=True)) | {"usd": usd}
-
-    groups = [{"key": usage.key} | fields(usage) for usage in report.groups]
-    whole = {"by": report.by, "totals": fields(report.totals), "groups": groups}
-    return json_text(whole)
+def _format_of(file: Path | None) -> str:
+    """The format that a file's name asks for; a table where it says nothing."""
+    suffix = file.suffix.lower() if file else ""
+    return next((name for name, suffixes in FORMATS.items() if suffix in suffixes), "table")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.ledger.views import Views
 from batchsync.model.states import Shown
 from batchsync.planning.pricing import Price
+from batchsync.report.money import worth
 from batchsync.runner.options import Stopped
 from batchsync.runner.process import is_dead
 from batchsync.runner.snapshot import Snapshot
@@ -37,7 +39,7 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
     money = Price.parse(price) if price else None
     with Ledger(ledger) as book:
         if as_json:
-            snapshot = book.read(lambda v: _look(v, manifest)).snapshot
+            snapshot = book.read(lambda v: _look(v, manifest, None)).snapshot
             stopped = snapshot.stopped.value if snapshot.stopped else None
             print_json(
                 summary_json(
@@ -51,10 +53,10 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
             )
             return 0
         while True:
-            look = book.read(lambda v: _look(v, manifest))
+            look = book.read(lambda v: _look(v, manifest, money))
             if watch:
                 click.clear()
-            _print(look, money)
+            _print(look)
             if not watch:
                 return 0
             try:
@@ -68,12 +70,13 @@ class Look:
     """How the ledger stands, a line on its newest run, and the jobs that need a person's eye."""
 
     snapshot: Snapshot
+    usd: Decimal | None
     last_run: str
     held: list[JobView]
     stalled: list[JobView]
 
 
-def _look(views: Views, manifest: str | None) -> Look:
+def _look(views: Views, manifest: str | None, price: Price | None) -> Look:
     manifest_id = views.manifest_number(manifest) if manifest else None
     run = views.last_run()
     run_id, elapsed, stopped, line = "", 0.0, None, ""
@@ -84,7 +87,8 @@ def _look(views: Views, manifest: str | None) -> Look:
         line = f"Last run {clean(run_id)}: {_how(run, elapsed)}"
     snapshot = Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped)
     held = views.jobs(JobFilter((Shown.HELD.value,), manifest_id))
-    return Look(snapshot, line, held, views.stalled(manifest_id))
+    usd = worth(views, price, manifest_id) if price else None
+    return Look(snapshot, usd, line, held, views.stalled(manifest_id))
 
 
 def _how(run: dict[str, Any], elapsed: float) -> str:
@@ -96,14 +100,14 @@ def _how(run: dict[str, Any], elapsed: float) -> str:
     return f"has been going on for {duration(elapsed)}"
 
 
-def _print(look: Look, price: Price | None) -> None:
+def _print(look: Look) -> None:
     snapshot = look.snapshot
     total = sum(snapshot.counts.values())
     say(f"{counted(total, 'job')}, {number(snapshot.counts[Shown.COMPLETE])} complete")
     for state in Shown:
         if snapshot.counts[state]:
             say(f"  {state.value:<12}{snapshot.counts[state]:>9,}")
-    say(credit_line(snapshot.credits, price))
+    say(credit_line(snapshot.credits, look.usd))
     if look.last_run:
         say(look.last_run)
     if look.stalled:

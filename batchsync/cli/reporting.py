@@ -1,0 +1,163 @@
+"""A report as a terminal's table, as CSV and as JSON: line after line, however many groups there are."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import click
+
+from batchsync.cli import options as o
+from batchsync.cli.output import clean, csv_rows, json_text
+from batchsync.ledger.statement import BalanceRow
+from batchsync.ledger.usage import FailureSum
+from batchsync.report.columns import DATA, Column, for_people, written
+from batchsync.report.credits import Report, Usage
+from batchsync.report.head import Head
+from batchsync.report.words import head_rows, summary, title
+
+NARROW = 80
+_LABEL = 13
+_KEY_LEAST = 16
+_GAP = 2
+
+
+# --- for a terminal ---
+
+
+def text_lines(head: Head, report: Report, width: int, *, wide: bool) -> Iterator[str]:
+    """The report for a terminal of `width` columns; `wide` shows every column and every key in full."""
+    yield click.style(title(report.by), bold=True)
+    for label, sentences in head_rows(head):
+        yield from _row(label, sentences, max(width, NARROW))
+    yield ""
+    left_out: list[Column] = []
+    if report.groups:
+        columns, left_out, room = _that_fit(report, width, wide)
+        yield from _table(report, columns, room)
+        yield ""
+    for sentence in summary(report):
+        yield from textwrap.wrap(sentence[0].upper() + sentence[1:], max(width, NARROW))
+    if left_out:
+        totals = " · ".join(f"{column.title} {column.text(report.totals)}" for column in left_out)
+        yield from textwrap.wrap(f"No room for (--wide shows all): {totals}", max(width, NARROW))
+
+
+def _row(label: str, sentences: list[str], width: int) -> Iterator[str]:
+    lines = [part for sentence in sentences for part in textwrap.wrap(sentence, width - _LABEL)]
+    for place, line in enumerate(lines):
+        yield f"{label if place == 0 else '':<{_LABEL}}{line}"
+
+
+def _that_fit(report: Report, width: int, wide: bool) -> tuple[list[Column], list[Column], int]:
+    """The columns to show, those that are left out, and how wide the keys may be."""
+    columns = for_people(report, every=wide)
+    longest = max(len(report.by), 5, *(len(usage.key) for usage in report.groups))
+    if wide:
+        return columns, [], longest
+    widths = {column.name: _width(column, report) for column in columns}
+    left_out: list[Column] = []
+    while sum(widths.values()) + min(longest, _KEY_LEAST) > width and len(widths) > 1:
+        least = max((column for column in columns if column.name in widths), key=lambda column: column.rank or 0)
+        left_out.append(least)
+        del widths[least.name]
+    shown = [column for column in columns if column.name in widths]
+    room = max(4, width - sum(widths.values()))
+    return shown, [column for column in columns if column in left_out], min(longest, room)
+
+
+def _width(column: Column, report: Report) -> int:
+    """How many columns of the terminal a column takes: its widest numbers are the largest and the smallest."""
+    values = [value for usage in (report.totals, *report.groups) if (value := column.value(usage)) is not None]
+    ends = (max(values), min(values)) if values else (None,)
+    return _GAP + max(len(column.title), *(len(written(value, column.form)) for value in ends))
+
+
+def clipped(key: str, room: int) -> str:
+    """A key in `room` columns: of a path its end is kept, of all else its beginning."""
+    if len(key) <= room:
+        return key
+    return "…" + key[len(key) - room + 1 :] if "/" in key else key[: room - 1] + "…"
+
+
+def _table(report: Report, columns: list[Column], room: int) -> Iterator[str]:
+    """The table line by line: of a ledger's every job it would be large."""
+    widths = [_width(column, report) for column in columns]
+
+    def line(key: str, cells: Iterable[str]) -> str:
+        return clipped(clean(key), room).ljust(room) + "".join(map(str.rjust, cells, widths))
+
+    rule = "─" * room + "".join(" " * _GAP + "─" * (width - _GAP) for width in widths)
+    yield line(report.by, (column.title for column in columns))
+    yield rule
+    for usage in report.groups:
+        yield line(usage.key, (column.text(usage) for column in columns))
+    yield rule
+    yield click.style(line("total", (column.text(report.totals) for column in columns)), bold=True)
+
+
+# --- for spreadsheets and scripts ---
+
+
+def csv_lines(report: Report, *, bom: bool = False) -> Iterator[str]:
+    """Comma-separated values: the groups only, so that a sum over a column is the total."""
+    head: list[object] = [report.by, *(column.name for column in DATA)]
+    yield ("\ufeff" if bom else "") + _csv([head])
+    for start in range(0, len(report.groups), 500):
+        batch = report.groups[start : start + 500]
+        yield _csv([[usage.key, *(column.of(usage) for column in DATA)] for usage in batch])
+
+
+def _csv(rows: list[list[object]]) -> str:
+    return csv_rows(rows).removesuffix("\n")  # its CR stays: it ends the line with the LF that follows
+
+
+def json_lines(head: Head, report: Report, failures: list[FailureSum]) -> Iterator[str]:
+    """The report as one JSON object, with a line for each group."""
+    yield "{"
+    yield f'"by": {json_text(report.by)},'
+    yield f'"head": {json_text(_head(head))},'
+    yield f'"failures": {json_text([_failure(one) for one in failures])},'
+    yield f'"totals": {json_text(_fields(report.totals), indent=None)},'
+    yield '"groups": ['
+    last = len(report.groups) - 1
+    for place, usage in enumerate(report.groups):
+        yield json_text({"key": usage.key} | _fields(usage), indent=None) + ("," if place < last else "")
+    yield "]}"
+
+
+def _fields(usage: Usage) -> dict[str, Any]:
+    return {column.name: column.of(usage) for column in DATA}
+
+
+def _failure(one: FailureSum) -> dict[str, Any]:
+    return {"code": one.code, "state": one.state, "jobs": one.jobs, "net": one.net}
+
+
+def _head(head: Head) -> dict[str, Any]:
+    found, price = head.statement, head.price
+    newest = found.closing or found.opening
+    return {
+        "account": newest.account_id if newest else None,
+        "tier": newest.tier if newest else None,
+        "since": o.iso(head.period.since),
+        "until": o.iso(head.period.until),
+        "timezone": head.zone.key,
+        "ledger": head.ledger,
+        "vendor": head.vendor,
+        "made_at": o.iso(head.made_at),
+        "first_movement": o.iso(head.moved[0]) if head.moved else None,
+        "last_movement": o.iso(head.moved[1]) if head.moved else None,
+        "opening_balance": _balance(found.opening),
+        "closing_balance": _balance(found.closing),
+        "known_between": found.known,
+        "unexplained": found.unexplained,
+        "unknown_between": found.lost_credits,
+        "price": price.text if price else None,
+        "prices_as_of": price.as_of if price else None,
+    }
+
+
+def _balance(found: BalanceRow | None) -> dict[str, Any] | None:
+    return None if found is None else {"credits": found.credits, "at": o.iso(found.at), "quiet": found.quiet}
