@@ -62,7 +62,7 @@ class Part:
             self._digest.update(piece)
             self.size += len(piece)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append `data`."""
         self._file.write(data)
         self._digest.update(data)
