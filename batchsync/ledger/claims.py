@@ -132,16 +132,6 @@ class Claims(Moves):
         self._lease([job.seq for job in jobs], run_id, lease)
         return jobs
 
-    def claim_uploads(self, run_id: str, limit: int, lease: float, ahead: int) -> list[ClaimedJob]:
-        """Take jobs whose files have to be at the vendor, unless `ahead` jobs already wait for their submission."""
-        waiting = self.connection.execute(
-            select(func.count())
-            .select_from(Job)
-            .join(RunJob, and_(RunJob.run_id == run_id, RunJob.job_seq == Job.seq))
-            .where(Job.state == State.UPLOADED.value)
-        ).scalar_one()
-        return self.claim(run_id, State.PLANNED, min(limit, ahead - waiting), lease)
-
     def claim_submissions(
         self,
         run_id: str,

@@ -9,7 +9,7 @@ from sqlalchemy import Engine, inspect, text
 from batchsync.errors import LedgerError, LedgerMissing, LedgerTooNew, LedgerTooOld
 from batchsync.ledger.engine import copy_sqlite, database_errors, sqlite_path
 
-HEAD = "0003"
+HEAD = "0005"
 
 
 def migrations_folder() -> Path:

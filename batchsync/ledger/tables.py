@@ -16,6 +16,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -28,6 +29,9 @@ Serial = BigInteger().with_variant(Integer, "sqlite")
 
 def _one_of(column: str, values: type[State] | type[EntryKind]) -> str:
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
+
+
+_LEASED = text("lease_owner IS NOT NULL")
 
 
 class Base(DeclarativeBase):
@@ -74,6 +78,8 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint(_one_of("state", State), name="state"),
         Index(None, "state", "not_before", "seq"),
+        # The few jobs that somebody works on.
+        Index(None, "lease_owner", sqlite_where=_LEASED, postgresql_where=_LEASED),
     )
     seq: Mapped[int] = mapped_column(Serial, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)

@@ -11,7 +11,21 @@ from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from ledger.book import ESTIMATE, NOON, WORST, Hands, add, columns, dump, job, jobs, make_ready, query, start_run
+from ledger.book import (
+    ESTIMATE,
+    NOON,
+    SCOPE,
+    WORST,
+    Hands,
+    add,
+    columns,
+    dump,
+    job,
+    jobs,
+    make_ready,
+    query,
+    start_run,
+)
 
 from batchsync.errors import IllegalTransition, LeaseLost, LedgerError
 from batchsync.ledger.claims import ASSET_MARGIN_SECONDS, GUARD_FPS, ClaimedJob, Exposure, Intent, SubmissionClaim
@@ -144,7 +158,7 @@ def test_uploads_run_only_so_far_ahead_of_submissions(ledger: Ledger) -> None:
     make_ready(ledger, A, 2)
 
     def ahead(count: int) -> list[str]:
-        return [found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, ahead=count), A)]
+        return [found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, count, SCOPE, 0.0), A)]
 
     assert ahead(1) == []
     assert ahead(2) == []
