@@ -63,7 +63,7 @@ async def receive(path: Path, offset: int, chunks: AsyncGenerator[bytes, None]) 
                 return await to_thread.run_sync(_finish, part, arriving.take())
             finally:
                 with suppress(OSError):
-                    part.write(arriving.take())
+                    _write(part, arriving.take())
     finally:
         part.close()
 
@@ -73,7 +73,7 @@ async def _keep(part: Part, arriving: _Arriving) -> None:
 
     async def write(data: memoryview) -> None:
         with anyio.CancelScope(shield=True):  # or what comes after it would be kept without it
-            await to_thread.run_sync(part.write, data)
+            await to_thread.run_sync(_write, part, data)
 
     try:
         await arriving.fill()
@@ -88,8 +88,13 @@ async def _keep(part: Part, arriving: _Arriving) -> None:
         raise arriving.trouble
 
 
+def _write(part: Part, data: memoryview) -> None:
+    with data:  # the thread that ran this keeps it at hand, and a buffer that is looked at can't grow
+        part.write(data)
+
+
 def _finish(part: Part, data: memoryview) -> tuple[int, str]:
-    part.write(data)
+    _write(part, data)
     if not part.size:
         raise VendorTrouble(Trouble(Next.GARBAGE, "empty_output", "the vendor sent an empty file"))
     return part.size, part.sync()

@@ -23,7 +23,7 @@ from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long the vendor keeps an upload
 REUSE_MARGIN_SECONDS = 12 * 3600.0  # an upload is used again only while it is sure to outlive the night
-JOBS_PER_TRANSFER = 4  # those that wait for their turn have asked for their URLs together
+JOBS_PER_TRANSFER = 4  # those that wait for their turn keep the line busy while others ask for their URLs
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,6 @@ class Uploads:
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
         self._slots = Slots(floor)
-        self._known: dict[tuple[str, str], AtVendor] = {}
 
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `planned` to `uploaded`."""
@@ -62,8 +61,10 @@ class Uploads:
         return Stage("upload", self.floor, [State.PLANNED], capacity, self.claim, self.work, lambda: self.floor.open)
 
     async def claim(self, free: int) -> Sequence[ClaimedJob]:
-        """Jobs whose files nobody else is bringing."""
+        """Jobs whose files nobody else is bringing: several, so that they ask for their URLs together."""
         floor = self.floor
+        if free < floor.options.transfers:
+            return ()
         # Files of jobs that may never be submitted tonight are not worth their upload.
         ahead = max(32, floor.options.max_in_flight)
         scope, until = floor.upload_scope, floor.clock.now() + REUSE_MARGIN_SECONDS
@@ -88,19 +89,14 @@ class Uploads:
         video = _asset("video", job.video_kind, job.video, job.video_digest)
         audio = _asset("audio", job.audio_kind, job.audio, job.audio_digest)
         local = [asset for asset in (video, audio) if asset is not None]
-        found = dict(zip(local, await self._bring(local), strict=True))
-        return (
-            found[video] if video else AtVendor(job.video, math.inf),
-            found[audio] if audio else AtVendor(job.audio, math.inf),
-        )
-
-    async def _bring(self, assets: Sequence[Asset]) -> list[AtVendor]:
-        """Have each of `assets` at the vendor."""
-        found = await self._find(assets)
-        missing = [asset for asset in assets if asset not in found]
+        there = await self._find(local)
+        missing = [asset for asset in local if asset not in there]
         if missing:
-            found |= await self._upload(missing)
-        return [found[asset] for asset in assets]
+            there |= await self._upload(missing)
+        return (
+            there[video] if video else AtVendor(job.video, math.inf),
+            there[audio] if audio else AtVendor(job.audio, math.inf),
+        )
 
     async def _find(self, assets: Sequence[Asset]) -> dict[Asset, AtVendor]:
         """Those of `assets` that are at the vendor, and stay there for long enough."""
@@ -110,9 +106,7 @@ class Uploads:
             rows = {asset: views.upload(scope, asset.digest, asset.kind, until) for asset in assets}
             return {asset: AtVendor(*row) for asset, row in rows.items() if row is not None}
 
-        remembered = {asset: self._known.get((asset.digest, asset.kind)) for asset in assets}
-        found = {asset: there for asset, there in remembered.items() if there is not None and there.until > until}
-        return found if len(found) == len(assets) else await self.floor.ledger.read(look)
+        return await self.floor.ledger.read(look) if assets else {}
 
     async def _upload(self, assets: Sequence[Asset]) -> dict[Asset, AtVendor]:
         slots = await self._slots.get([asset.item for asset in assets])
@@ -150,7 +144,6 @@ class Uploads:
         await floor.ledger.write(
             lambda w: w.uploaded(floor.upload_scope, asset.digest, asset.kind, size, there.path, there.until)
         )
-        self._known[asset.digest, asset.kind] = there
         return there
 
     async def _put(self, asset: Asset, given: Given) -> int:

@@ -49,6 +49,16 @@ async def read(path: Path, planned: bytes = WHOLE, known: MediaFacts | None = No
     return b"".join(got)
 
 
+def put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def touch(path: Path, seconds: int) -> None:
+    """Move a file's time: what changes it right after it was made may otherwise have the same."""
+    then = path.stat().st_mtime_ns + seconds * 10**9
+    os.utime(path, ns=(then, then))
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "a.mp4"
@@ -74,7 +84,7 @@ def digests(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 async def test_an_unchanged_file_comes_whole_in_pieces(
     path: Path, size: int, known: bool, digests: list[int]
 ) -> None:
-    path.write_bytes(WHOLE[:size])
+    put(path, WHOLE[:size])
     assert await read(path, WHOLE[:size], facts(path, WHOLE[:size]) if known else None) == WHOLE[:size]
     assert all(0 < len(piece) <= PIECE_BYTES for piece in got)
     assert len(digests) == (not known), "one that is as it was is not digested again"
@@ -83,38 +93,37 @@ async def test_an_unchanged_file_comes_whole_in_pieces(
 @pytest.mark.parametrize("now", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_changed_file_is_found_out_before_its_last_piece_leaves(path: Path, now: bytes, known: bool) -> None:
-    path.write_bytes(WHOLE)
+    put(path, WHOLE)
     planned = facts(path)
-    path.write_bytes(now)
-    os.utime(path, ns=(planned.mtime_ns + 1, planned.mtime_ns + 1))
+    put(path, now)
+    touch(path, 1)
     with pytest.raises(Changed):
         await read(path, known=planned if known else None)
     assert len(b"".join(got)) < len(WHOLE), "storage never has as many bytes as it was promised"
 
 
 async def test_a_file_that_was_only_touched_is_still_the_one_that_was_planned(path: Path) -> None:
-    path.write_bytes(WHOLE)
+    put(path, WHOLE)
     planned = facts(path)
-    os.utime(path, ns=(planned.mtime_ns + 1, planned.mtime_ns + 1))
+    touch(path, 1)
     assert await read(path, known=planned) == WHOLE
 
 
 async def test_what_is_known_of_another_content_says_nothing(path: Path) -> None:
     """The path was planned anew, with another content, while this job waited with the old one."""
-    path.write_bytes(WHOLE[::-1])
+    put(path, WHOLE[::-1])
     with pytest.raises(Changed):
         await read(path, known=facts(path, WHOLE[::-1]))
 
 
 @pytest.mark.parametrize("known", [True, False])
 async def test_a_file_that_is_changed_while_it_is_read_is_found_out(path: Path, known: bool) -> None:
-    path.write_bytes(WHOLE)
-    planned = facts(path)
-    os.utime(path, ns=(planned.mtime_ns - 1, planned.mtime_ns - 1))
+    put(path, WHOLE)
+    touch(path, -1)
     with closing(Source(path, sha(WHOLE), facts(path) if known else None)) as source:
         async with aclosing(pieces(source)) as chunks:
             sent = len(await anext(chunks))
-            path.write_bytes(WHOLE[:-7] + b"changed")
+            put(path, WHOLE[:-7] + b"changed")
             with pytest.raises(Changed):
                 sent += sum([len(piece) async for piece in chunks])
     assert sent < len(WHOLE)
@@ -127,7 +136,7 @@ async def test_a_file_that_is_gone_says_so(path: Path) -> None:
 
 async def test_a_reader_that_stops_half_way_leaves_no_open_file(path: Path) -> None:
     """Warnings are errors here: an unclosed file would be one."""
-    path.write_bytes(WHOLE)
+    put(path, WHOLE)
     with closing(Source(path, "", None)) as source:
         async with aclosing(pieces(source)) as chunks:
             assert len(await anext(chunks)) == PIECE_BYTES
