@@ -49,7 +49,7 @@ CASES = {
     "ledger.vendor_canceled": Case("render:cancel:times=1"),
     "ledger.look_again": Case(before=((RUN, "ledger.render_done:committed"),)),
     "ledger.attempt_failed": Case("put:status:500:times=1"),
-    "ledger.gave_up": Case("upload_urls:status:400:times=1"),
+    "ledger.gave_up": Case("put:status:411:times=1"),
     "ledger.resolved": Case(HELD.fault, HELD.before, ("resolve", "job-0", "--not-created")),
     "ledger.claim_refuted": Case(
         HELD.fault, (*HELD.before, (("resolve", "job-0", "--project", "cmistyped"), None)), RUN
