@@ -59,7 +59,7 @@ CASES = {
     "ledger.resubmitted": Case("submit:cut_before:times=1", words=RESUBMIT, jobs=1),
     "ledger.resubmit_held": Case(before=((RUN, "vendor.submit:before"),), words=RESUBMIT, jobs=1),
     "vendor.put:partly": Case(size=BIG),
-    "vendor.download:partly": Case(size=BIG, number=30),
+    "vendor.download:partly": Case(size=BIG, number=8),
     "file.write": Case(size=BIG, number=2),
 }
 
