@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from anyio import to_thread
 
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.views import Views
-from batchsync.model.job import SourceKind
+from batchsync.model.job import MediaFacts, SourceKind
 from batchsync.model.states import State
 from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.reading import Changed, Source, pieces
@@ -89,33 +89,34 @@ class Uploads:
         video = _asset("video", job.video_kind, job.video, job.video_digest)
         audio = _asset("audio", job.audio_kind, job.audio, job.audio_digest)
         local = [asset for asset in (video, audio) if asset is not None]
-        there = await self._find(local)
+        there, facts = await self._find(local)
         missing = [asset for asset in local if asset not in there]
         if missing:
-            there |= await self._upload(missing)
+            there |= await self._upload(missing, facts)
         return (
             there[video] if video else AtVendor(job.video, math.inf),
             there[audio] if audio else AtVendor(job.audio, math.inf),
         )
 
-    async def _find(self, assets: Sequence[Asset]) -> dict[Asset, AtVendor]:
-        """Those of `assets` that are at the vendor, and stay there for long enough."""
+    async def _find(self, assets: Sequence[Asset]) -> tuple[dict[Asset, AtVendor], dict[str, MediaFacts]]:
+        """Those of `assets` that are at the vendor, and stay there for long enough; of all, what the plan saw."""
         scope, until = self.floor.upload_scope, self.floor.clock.now() + REUSE_MARGIN_SECONDS
 
-        def look(views: Views) -> dict[Asset, AtVendor]:
+        def look(views: Views) -> tuple[dict[Asset, AtVendor], dict[str, MediaFacts]]:
             rows = {asset: views.upload(scope, asset.digest, asset.kind, until) for asset in assets}
-            return {asset: AtVendor(*row) for asset, row in rows.items() if row is not None}
+            there = {asset: AtVendor(*row) for asset, row in rows.items() if row is not None}
+            return there, views.media([asset.path for asset in assets])
 
-        return await self.floor.ledger.read(look) if assets else {}
+        return await self.floor.ledger.read(look) if assets else ({}, {})
 
-    async def _upload(self, assets: Sequence[Asset]) -> dict[Asset, AtVendor]:
+    async def _upload(self, assets: Sequence[Asset], facts: Mapping[str, MediaFacts]) -> dict[Asset, AtVendor]:
         slots = await self._slots.get([asset.item for asset in assets])
         done: dict[Asset, AtVendor] = {}
         failures: list[Exception] = []
 
         async def send(asset: Asset, given: Given) -> None:
             try:
-                done[asset] = await self._send(asset, given)
+                done[asset] = await self._send(asset, given, facts.get(asset.path))
             except Exception as failure:  # one file's trouble doesn't undo the other's upload
                 failures.append(failure)
 
@@ -126,19 +127,19 @@ class Uploads:
             raise failures[0]
         return done
 
-    async def _send(self, asset: Asset, given: Given) -> AtVendor:
+    async def _send(self, asset: Asset, given: Given, known: MediaFacts | None) -> AtVendor:
         floor = self.floor
         async with floor.transfers:
             # Its URL may have run out while it waited for its turn: that is nobody's fault.
             if given.has_expired(floor.clock.now()):
                 (given,) = await self._slots.get([asset.item])
             try:
-                size = await self._put(asset, given)
+                size = await self._put(asset, given, known)
             except VendorTrouble as failure:
                 if failure.trouble.next is not Next.GONE:
                     raise
                 (given,) = await self._slots.get([asset.item])
-                size = await self._put(asset, given)
+                size = await self._put(asset, given, known)
         floor.got_through(Lane.UPLOAD)
         there = AtVendor(given.slot.file_path, floor.clock.now() + KEPT_SECONDS)
         await floor.ledger.write(
@@ -146,11 +147,10 @@ class Uploads:
         )
         return there
 
-    async def _put(self, asset: Asset, given: Given) -> int:
+    async def _put(self, asset: Asset, given: Given, known: MediaFacts | None) -> int:
         """Send one file, as it was planned; returns its size."""
-        facts = await self.floor.ledger.read(lambda v: v.media([asset.path]))
         try:
-            source = await to_thread.run_sync(Source, Path(asset.path), asset.digest, facts.get(asset.path))
+            source = await to_thread.run_sync(Source, Path(asset.path), asset.digest, known)
             with closing(source):
                 async with aclosing(pieces(source)) as chunks:
                     await self.floor.vendor.put(given.slot, chunks, source.size)
