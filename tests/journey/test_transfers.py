@@ -77,7 +77,7 @@ def test_inputs_that_change_after_the_plan_fail_alone_and_cost_nothing(
 
 
 def test_a_file_that_changes_while_it_is_sent_never_arrives(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("put:slow:0.5:match=.mp4")
+    sandbox = start_sandbox("put:slow:1")
     program.api_url = sandbox.api_url
     process = program.start("run", one_big_job(program, random.Random(7).randbytes(24_000_000)), "--json")
     wait_until(lambda: sandbox.state()["peak"]["put"] > 1)
