@@ -10,16 +10,15 @@ from typing import Any
 from sqlalchemy import Row, Select, and_, bindparam, case, func, insert, or_, select, update
 
 from batchsync.ledger.engine import locked_rows
+from batchsync.ledger.leases import Leases
 from batchsync.ledger.mine import IS_MINE, STATES, in_order
-from batchsync.ledger.moves import FREE, Moves, chunks
-from batchsync.ledger.tables import CreditEntry, Job, Manifest, ManifestEntry, Run, RunJob, Submission, table
+from batchsync.ledger.tables import CreditEntry, Job, Manifest, ManifestEntry, RunJob, Submission, table
 from batchsync.model.credits import ESTIMATE_FPS, clip_seconds, frames_cost
 from batchsync.model.job import Mode
-from batchsync.model.states import AT_VENDOR, UNFINISHED, Event, State
+from batchsync.model.states import AT_VENDOR, Event, State
 
 # An upload is used for a submission only while it is sure to be there when the vendor starts to render.
 ASSET_MARGIN_SECONDS = 3600.0
-LONGEST_WAIT_SECONDS = 3600.0  # four times as long as any vendor's wish is granted
 # What is asked for at most, under a cap, of a video whose frame rate isn't known: as fast as usual videos get.
 GUARD_FPS = 60.0
 
@@ -136,14 +135,14 @@ class _Offer:
 
 
 # Statements are built once: building one costs several times as much as running it.
-_QUEUE = in_order(
+QUEUE = in_order(
     select(*[getattr(Job, column.name) for column in fields(ClaimedJob)])
     .where(Job.state == bindparam("in_state"), Job.not_before <= bindparam("until"), Job.lease_owner.is_(None))
     .limit(bindparam("most"))
 )
 _THERE = or_(Job.assets_expire_at.is_(None), Job.assets_expire_at >= bindparam("assets_until"))
-_READY = tuple(locked_rows(query.where(_THERE)) for query in _QUEUE)
-_DUE = tuple(locked_rows(query) for query in _QUEUE)
+_READY = tuple(locked_rows(query.where(_THERE)) for query in QUEUE)
+_DUE = tuple(locked_rows(query) for query in QUEUE)
 _EXPIRED = (
     select(Job.seq)
     .where(Job.state == State.UPLOADED.value, Job.assets_expire_at < bindparam("assets_until"))
@@ -152,15 +151,14 @@ _EXPIRED = (
     .limit(bindparam("most"))
 )
 _INTENT = insert(table(Submission)).returning(Submission.id)
-_LEASE = update(table(Job)).where(Job.seq.in_(bindparam("at_seqs", expanding=True)))
 _COUNT = select(func.count()).select_from(Job).where(Job.state.in_(STATES), IS_MINE)
 
 
-class Claims(Moves):
-    """Leases: taking, renewing and giving them back. A lease's owner is a run, and only `reap` takes one away."""
+class Claims(Leases):
+    """Taking jobs of a run that are due, and what a claim for a submission writes."""
 
     def _due(
-        self, statements: Sequence[Select[Any]], run_id: str, state: State, limit: int, until: float, **more: float
+        self, statements: Sequence[Select[Any]], run_id: str, state: State, limit: int, until: float, **more: Any
     ) -> list[ClaimedJob]:
         rows: list[Row[Any]] = []
         for statement in statements:
@@ -174,15 +172,6 @@ class Claims(Moves):
         jobs = self._due(_DUE, run_id, state, limit, self.now + within)
         self._lease([job.seq for job in jobs], run_id, lease)
         return jobs
-
-    def claim_uploads(
-        self, run_id: str, limit: int, lease: float, ahead: int, *, within: float = 0.0
-    ) -> list[ClaimedJob]:
-        """Take jobs whose files have to be at the vendor, unless `ahead` jobs already wait for their submission."""
-        places = ahead - self._count(run_id, [State.UPLOADED])
-        # Not for a few places: asking for each one that comes free would cost more than it brings.
-        most = min(limit, places) if places >= ahead // 4 else 0
-        return self.claim(run_id, State.PLANNED, most, lease, within=within)
 
     def _count(self, run_id: str, states: Collection[State]) -> int:
         """How many of the run's jobs are in states that few of any run's are in at a time."""
@@ -327,76 +316,3 @@ class Claims(Moves):
             query = query.where(mine.exists())
         each = query.where(Submission.outcome == "unknown").group_by(Job.seq, Job.worst, Job.state).subquery()
         return int(self.connection.execute(select(func.coalesce(func.sum(each.c.credits), 0))).scalar_one())
-
-    def _lease(self, seqs: Sequence[int], run_id: str, lease: float) -> None:
-        if seqs:
-            values = {"lease_owner": run_id, "lease_until": self.now + lease}
-            self.connection.execute(_LEASE, {"at_seqs": list(seqs), **values})
-
-    def renew(self, seqs: Collection[int], owner: str, lease: float) -> set[int]:
-        """Keep the leases of jobs that are in hand. Returns those that `owner` doesn't hold (any more)."""
-        lost: set[int] = set()
-        for batch in chunks(seqs):
-            mine = and_(Job.seq.in_(batch), Job.lease_owner == owner)
-            kept = self.connection.execute(update(table(Job)).where(mine).values(lease_until=self.now + lease))
-            if kept.rowcount < len(batch):
-                lost |= set(batch) - set(self.connection.execute(select(Job.seq).where(mine)).scalars())
-        return lost
-
-    def release(self, owner: str) -> list[int]:
-        """Give back everything that `owner` holds; a submission whose answer nobody waits for any more is held.
-
-        Returns the numbers of the held jobs.
-        """
-        orphans = select(Job.seq).where(Job.state == State.SUBMITTING.value, Job.lease_owner == owner)
-        held = list(self.connection.execute(orphans).scalars())
-        for seq in held:
-            self._lose_orphan(seq)
-        self.connection.execute(update(table(Job)).where(Job.lease_owner == owner).values(FREE))
-        return held
-
-    def reap(self, is_dead: Callable[[str, int, str | None], bool | None]) -> list[int]:
-        """Take back what dead processes hold; their open submissions are held. Returns the held jobs' numbers.
-
-        `is_dead(host, pid, born)` says True (surely dead), False (surely alive) or None (can't tell from here);
-        a lease of the last kind falls when it has run out.
-        """
-        self._forget_far_waits()
-        leases = self.connection.execute(
-            select(Job.lease_owner, func.max(Job.lease_until).label("until"), Run.host, Run.pid, Run.pid_born)
-            .join(Run, Run.id == Job.lease_owner)
-            .where(Job.lease_owner.is_not(None), Job.lease_owner != self.run_id)
-            .group_by(Job.lease_owner, Run.host, Run.pid, Run.pid_born)
-        ).all()
-        held: list[int] = []
-        for lease in leases:
-            dead = is_dead(lease.host, lease.pid, lease.pid_born)
-            if dead or (dead is None and lease.until < self.now):
-                held += self.release(lease.lease_owner)
-        return held
-
-    def _forget_far_waits(self) -> None:
-        """Nothing waits for so long: a clock that was set back would leave jobs idle until it has caught up."""
-        far = Job.not_before > self.now + LONGEST_WAIT_SECONDS
-        waiting = Job.state.in_([state.value for state in UNFINISHED])
-        self.connection.execute(update(table(Job)).where(waiting, far).values(not_before=self.now))
-
-    def _lose_orphan(self, seq: int) -> None:
-        message = "the process that sent it ended before the answer was recorded"
-        submission_id = (
-            self.connection.execute(
-                update(Submission)
-                .where(Submission.job_seq == seq, Submission.settled_at.is_(None))
-                .values(settled_at=self.now, outcome="unknown", code="killed", message=message)
-                .returning(Submission.id)
-            )
-            .scalars()
-            .first()
-        )
-        self._move(
-            Event.SUBMIT_LOST,
-            seq,
-            {**FREE, "error_code": "killed", "error_message": message},
-            submission_id=submission_id,
-            detail={"code": "killed", "submission": submission_id},
-        )

@@ -18,7 +18,6 @@ from sqlalchemy.exc import DBAPIError
 from batchsync.clock import Clock, SystemClock
 from batchsync.errors import DiskFull, LedgerBusy, LedgerError, LedgerMissing
 from batchsync.ledger import schema
-from batchsync.ledger.claims import Claims
 from batchsync.ledger.decisions import Decisions
 from batchsync.ledger.engine import (
     create_private,
@@ -31,6 +30,7 @@ from batchsync.ledger.engine import (
 from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
 from batchsync.ledger.submissions import Answers
+from batchsync.ledger.uploads import UploadClaims
 from batchsync.ledger.views import Views
 from batchsync.model.job import MediaFacts
 
@@ -45,7 +45,7 @@ class _Failed(Exception):
     """One of the writes of a transaction can't be done."""
 
 
-class Writes(Intake, Claims, Answers, Outcomes, Decisions):
+class Writes(Intake, UploadClaims, Answers, Outcomes, Decisions):
     """Every write there is. All of one transaction, at one time, by one run."""
 
 

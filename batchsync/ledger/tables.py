@@ -31,6 +31,9 @@ def _one_of(column: str, values: type[State] | type[EntryKind]) -> str:
     return f"{column} IN ({', '.join(repr(value.value) for value in values)})"
 
 
+_LEASED = text("lease_owner IS NOT NULL")
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(
         naming_convention={
@@ -80,13 +83,8 @@ class Job(Base):
     __table_args__ = (
         CheckConstraint(_one_of("state", State), name="state"),
         Index(None, "state", "not_before", "seq"),
-        # Whose leases there are: only a few jobs have one at a time.
-        Index(
-            None,
-            "lease_owner",
-            sqlite_where=text("lease_owner IS NOT NULL"),
-            postgresql_where=text("lease_owner IS NOT NULL"),
-        ),
+        # The few jobs that somebody has in hand.
+        Index(None, "state", "lease_owner", sqlite_where=_LEASED, postgresql_where=_LEASED),
     )
     seq: Mapped[int] = mapped_column(Serial, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,23 +15,31 @@ from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
 from batchsync.runner import saving
 from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
+from batchsync.runner.receiving import receive
 from batchsync.runner.stage import LOOK_SECONDS, Stage
-from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
+from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
 
-PIECE_BYTES = 1 << 20
 MOST_READINGS = 4  # of a file whose end can't be told from a cut, before the try counts as failed
 JOBS_PER_TRANSFER = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where one file of a job goes, and under which name it arrives."""
+    """Where one file of a job goes, under which name it arrives, and what is already there of it.
+
+    `whole`: it is in its place; `arrived`: all of it is there under its temporary name; `size` is how much of it is
+    there under that name, None where nothing is.
+    """
 
     seq: int
     ordinal: int
     project_id: str
     final: Path
     part: Path
+    whole: bool
+    arrived: bool
+    size: int | None
+    validator: str | None
 
 
 class Downloads:
@@ -87,38 +94,33 @@ class Downloads:
 
     async def _save(self, job: ClaimedJob, ordinal: int, link: Download) -> str:
         known = await self.floor.ledger.read(lambda v: v.output(job.seq, ordinal))
-        final = await self._target(job, ordinal)
-        place = Place(job.seq, ordinal, job.project_id or "", final, saving.part_of(final, job.token))
-        if known is not None and (known.path, known.project_id) != (str(final), place.project_id):
-            known = None
-        if await to_thread.run_sync(_holds, final, known):
-            await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
-            return str(final)
-        if await to_thread.run_sync(_holds, place.part, known):
-            size = await to_thread.run_sync(_size, place.part)
+        place = await to_thread.run_sync(_look, job, ordinal, await self._name(job, ordinal), known)
+        if place.whole:
+            return str(place.final)
+        if place.arrived and place.size is not None:
+            size = place.size
         else:
             async with self.floor.transfers:
-                size = await self._fetch(place, link, known)
-        await to_thread.run_sync(saving.put_in_place, place.part, final, size)
-        return str(final)
+                size = await self._fetch(place, link)
+        await to_thread.run_sync(saving.put_in_place, place.part, place.final, size)
+        return str(place.final)
 
-    async def _target(self, job: ClaimedJob, ordinal: int) -> Path:
-        """Where the job's `ordinal`-th file goes: a further one never takes the name that another job's file has."""
-        output, number = job.output, ordinal
+    async def _name(self, job: ClaimedJob, ordinal: int) -> str:
+        """The name of the job's `ordinal`-th file: a further one never takes that of another job's file."""
+        number = ordinal
         while True:
-            name = saving.numbered(output, number)
+            name = saving.numbered(job.output, number)
             if ordinal == 0 or await self.floor.ledger.read(partial(_is_free, job=job, name=name)):
-                return await to_thread.run_sync(saving.target, job.output_dir, name)
+                return name
             number += 1
 
-    async def _fetch(self, place: Place, link: Download, known: SavedOutput | None) -> int:
+    async def _fetch(self, place: Place, link: Download) -> int:
         """Have the whole file under its temporary name, and its digest in the ledger; returns its size."""
-        offset, validator = 0, None
-        if known is not None and known.validator:
-            validator = known.validator
-            offset = await to_thread.run_sync(_size, place.part)
+        offset = 0
+        if place.size and place.validator:
+            offset = await to_thread.run_sync(lambda: _size(place.part) or 0)  # it may have waited for long
         try:
-            size, digest = await self._read(place, link, offset, validator)
+            size, digest = await self._read(place, link, offset)
         except VendorTrouble as failure:
             if failure.trouble.code in ("range_not_satisfiable", "bad_range", "no_length"):
                 await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
@@ -129,49 +131,33 @@ class Downloads:
         )
         return size
 
-    async def _read(self, place: Place, link: Download, offset: int, validator: str | None) -> tuple[int, str]:
+    async def _read(self, place: Place, link: Download, offset: int) -> tuple[int, str]:
         """Size and digest of the whole file. One whose end isn't marked is whole if another reading says the same."""
         longest = (0, "")
+        validator, clean = place.validator, place.size is None
         for _ in range(MOST_READINGS):
             async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
-                got = await self._receive(place, body)
+                if not body.offset:
+                    await self._begin_anew(place, body.validator, clean=clean)
+                got = await receive(place.part, body.offset, body.chunks())
             if body.proved or got == longest:
                 return got
             longest = max(longest, got)  # what was shorter was cut
-            offset, validator = 0, None
+            offset, validator, clean = 0, None, False
         message = "the storage doesn't say how long the file is, and no two readings of it gave the same"
         raise VendorTrouble(Trouble(Next.GARBAGE, "no_length", message))
 
-    async def _begin_anew(self, place: Place, validator: str | None) -> None:
+    async def _begin_anew(self, place: Place, validator: str | None, *, clean: bool) -> None:
+        """Have the bytes of a new beginning announced; `clean`: nothing of another file is in their way."""
         run = self.floor.run_id
-        if not await self.floor.ledger.read(lambda v: v.holds_lease(place.seq, run)):
-            raise LeaseLost(f"{place.final}: another process has taken it over, and what has arrived is that one's")
-        # Before the new validator is written down: it must never stand beside the bytes of another file.
-        await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
+        if not clean:
+            if not await self.floor.ledger.read(lambda v: v.holds_lease(place.seq, run)):
+                raise LeaseLost(f"{place.final}: another process has taken it over, and what has arrived is its own")
+            # Before the new validator is written down: it must never stand beside the bytes of another file.
+            await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
         await self.floor.ledger.write(
             lambda w: w.output_started(place.seq, run, place.ordinal, place.project_id, str(place.final), validator)
         )
-
-    async def _receive(self, place: Place, body: Body) -> tuple[int, str]:
-        if not body.offset:
-            await self._begin_anew(place, body.validator)
-        part = await to_thread.run_sync(saving.Part, place.part, body.offset)
-        held = bytearray()
-        try:
-            async for chunk in body.chunks():
-                held += chunk
-                if len(held) >= PIECE_BYTES:
-                    data, held = bytes(held), bytearray()
-                    await to_thread.run_sync(part.write, data)
-            await to_thread.run_sync(part.write, bytes(held))
-            held = bytearray()
-            if not part.size:
-                raise VendorTrouble(Trouble(Next.GARBAGE, "empty_output", "the vendor sent an empty file"))
-            return part.size, await to_thread.run_sync(part.sync)
-        finally:
-            with suppress(OSError):  # what came before the cut is where the next try goes on
-                part.write(bytes(held))
-            part.close()
 
 
 def _is_free(views: Views, *, job: ClaimedJob, name: str) -> bool:
@@ -186,11 +172,33 @@ def _never_refused(trouble: Trouble) -> Trouble:
     return trouble
 
 
-def _size(path: Path) -> int:
+def _size(part: Path) -> int | None:
     try:
-        return path.stat().st_size
+        return part.lstat().st_size
     except FileNotFoundError:
-        return 0
+        return None
+
+
+def _look(job: ClaimedJob, ordinal: int, name: str, known: SavedOutput | None) -> Place:
+    """Where a file goes, and what a process before this one has left of it; blocking."""
+    final = saving.target(job.output_dir, name)
+    part = saving.part_of(final, job.token)
+    if known is not None and (known.path, known.project_id) != (str(final), job.project_id):
+        known = None
+    whole = _holds(final, known)
+    if whole:
+        part.unlink(missing_ok=True)
+    return Place(
+        seq=job.seq,
+        ordinal=ordinal,
+        project_id=job.project_id or "",
+        final=final,
+        part=part,
+        whole=whole,
+        arrived=not whole and _holds(part, known),
+        size=_size(part),
+        validator=known.validator if known else None,
+    )
 
 
 def _holds(path: Path, known: SavedOutput | None) -> bool:

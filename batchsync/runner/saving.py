@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from batchsync.errors import LeaseLost, OutputError
 
 _READ_BYTES = 1 << 20
+_WRITE_BACK_BYTES = 32 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -61,12 +62,22 @@ class Part:
                 break
             self._digest.update(piece)
             self.size += len(piece)
+        self._sent_off = self.size
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append `data`."""
         self._file.write(data)
         self._digest.update(data)
         self.size += len(data)
+        if self.size - self._sent_off >= _WRITE_BACK_BYTES:
+            self._send_off()
+
+    def _send_off(self) -> None:
+        """Have the system bring it to the disk while more arrives: at the end it would take as long again."""
+        if hasattr(os, "posix_fadvise"):
+            length = self.size - self._sent_off
+            os.posix_fadvise(self._file.fileno(), self._sent_off, length, os.POSIX_FADV_DONTNEED)
+        self._sent_off = self.size
 
     def sync(self) -> str:
         """Have everything on the disk; returns the SHA-256 in hex."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any
 
+import httpcore
 import httpx
 
 from batchsync import __version__
@@ -19,6 +20,9 @@ from batchsync.errors import SettingError
 from batchsync.vendor.wire import Answer
 
 LARGEST_ANSWER = 4 * 1024 * 1024
+# What is read of a connection at once: as much as an event loop hands over. By itself httpcore reads a quarter of it
+# at a time, and what each time costs is most of what a download costs.
+READ_BYTES = 256 * 1024
 _HEADERS = {"User-Agent": f"batchsync/{__version__}", "Accept-Encoding": "identity"}
 
 
@@ -147,6 +151,7 @@ def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
     are honoured. A .netrc is not: httpx reads it only where it is told to.
     """
     _hush()
+    httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
     try:
         tls = httpx.create_ssl_context()
     except OSError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal, Protocol
@@ -154,7 +154,7 @@ class Body(Protocol):
     def validator(self) -> str | None:
         """A strong ETag or a Last-Modified date with which a cut download may be resumed."""
 
-    def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes, in order. Raises VendorTrouble when they end too early or stall."""
 
 

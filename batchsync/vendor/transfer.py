@@ -13,7 +13,8 @@ from batchsync.vendor import verdict
 from batchsync.vendor.http import Reused, Timeouts, is_encoded, safe_url
 from batchsync.vendor.port import Download, Next, Trouble, UploadSlot, VendorTrouble
 
-PIECE = 64 * 1024
+SMALL_PIECE = 64 * 1024
+QUICK_SECONDS = 1.0
 MOST_REDIRECTS = 5
 _REDIRECTS = (301, 302, 303, 307, 308)
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
@@ -35,24 +36,32 @@ def _checked(url: str, what: str) -> httpx.URL:
 
 
 class _Feed:
-    """A file's bytes on their way out: in small pieces, counted, and with the reader's own errors kept apart."""
+    """A file's bytes on their way out: counted, in pieces, and with the reader's own errors kept apart.
 
-    def __init__(self, chunks: AsyncIterator[bytes], size: int) -> None:
+    The time for a stall counts for each piece, and a slow line needs long for a big one: only a line that has shown
+    that it is quick gets the chunks as they come, which costs the least.
+    """
+
+    def __init__(self, chunks: AsyncIterator[bytes], size: int, clock: Clock) -> None:
         self._chunks = chunks
         self._size = size
+        self._clock = clock
         self._sent = 0
         self.finished = False
         self.error: Exception | None = None
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
+        quick = False
         try:
             async for chunk in self._chunks:
                 self._sent += len(chunk)
                 if self._sent > self._size:
                     raise self._changed()
-                # Small pieces: the time for a stall counts for each, and a slow line needs long for a big one.
-                for start in range(0, len(chunk), PIECE):
-                    yield chunk[start : start + PIECE]
+                step = len(chunk) if quick else SMALL_PIECE
+                started = self._clock.monotonic()
+                for start in range(0, len(chunk), step or 1):
+                    yield chunk[start : start + step]
+                quick = self._clock.monotonic() - started < QUICK_SECONDS
             if self._sent < self._size:
                 raise self._changed()
             self.finished = True
@@ -80,7 +89,7 @@ async def send(
     No Content-Type is sent: the signature of an upload URL may not cover one.
     """
     url = _checked(slot.url, "upload URL")
-    feed = _Feed(chunks, size)
+    feed = _Feed(chunks, size, clock)
     timeout = httpx.Timeout(timeouts.stall, connect=timeouts.connect, read=timeouts.stored)
     # The length makes httpx send the stream as it is: storages refuse a chunked upload.
     headers = {"Content-Length": str(size)}
@@ -189,7 +198,7 @@ class Receiving:
         self.validator = self.validator or self._asked_validator
         self.offset, self.total = first, total
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes from `offset` on. Raises VendorTrouble where they end too early or stall."""
         received = self.offset
         try:

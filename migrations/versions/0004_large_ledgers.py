@@ -11,9 +11,9 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_index(
-        op.f("ix_jobs_lease_owner"),
+        op.f("ix_jobs_state_lease_owner"),
         "jobs",
-        ["lease_owner"],
+        ["state", "lease_owner"],
         unique=False,
         sqlite_where=sa.text("lease_owner IS NOT NULL"),
         postgresql_where=sa.text("lease_owner IS NOT NULL"),

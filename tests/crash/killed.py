@@ -20,7 +20,7 @@ import signal
 import ssl
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextvars import ContextVar
 from typing import Any, NoReturn
 
@@ -217,7 +217,7 @@ def _arm_download(trap: Trap) -> None:
         _request.set("download")
         return await enter(self)
 
-    async def received(self: Receiving) -> AsyncIterator[bytes]:
+    async def received(self: Receiving) -> AsyncGenerator[bytes, None]:
         async for chunk in _partly(trap, "download", chunks(self)):
             yield chunk
         trap("vendor.download:after")

@@ -49,7 +49,7 @@ CASES = {
     "ledger.vendor_canceled": Case("render:cancel:times=1"),
     "ledger.look_again": Case(before=((RUN, "ledger.render_done:committed"),)),
     "ledger.attempt_failed": Case("put:status:500:times=1"),
-    "ledger.gave_up": Case("upload_urls:status:400:times=1"),
+    "ledger.gave_up": Case("put:status:411:times=1"),
     "ledger.resolved": Case(HELD.fault, HELD.before, ("resolve", "job-0", "--not-created")),
     "ledger.claim_refuted": Case(
         HELD.fault, (*HELD.before, (("resolve", "job-0", "--project", "cmistyped"), None)), RUN
@@ -59,7 +59,7 @@ CASES = {
     "ledger.resubmitted": Case("submit:cut_before:times=1", words=RESUBMIT, jobs=1),
     "ledger.resubmit_held": Case(before=((RUN, "vendor.submit:before"),), words=RESUBMIT, jobs=1),
     "vendor.put:partly": Case(size=BIG),
-    "vendor.download:partly": Case(size=BIG, number=30),
+    "vendor.download:partly": Case(size=BIG, number=8),
     "file.write": Case(size=BIG, number=2),
 }
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 from program import Program, wait_until
@@ -75,7 +77,7 @@ def test_inputs_that_change_after_the_plan_fail_alone_and_cost_nothing(
 
 
 def test_a_file_that_changes_while_it_is_sent_never_arrives(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("put:slow:0.5:match=.mp4")
+    sandbox = start_sandbox("put:slow:1")
     program.api_url = sandbox.api_url
     process = program.start("run", one_big_job(program, random.Random(7).randbytes(24_000_000)), "--json")
     wait_until(lambda: sandbox.state()["peak"]["put"] > 1)
@@ -87,6 +89,78 @@ def test_a_file_that_changes_while_it_is_sent_never_arrives(program: Program, st
     assert (done.code, program.jobs()[0]["error"]["code"]) == (1, "input_changed")
     assert not [path for path in sandbox.state()["uploads"] if path.endswith(".mp4")]
     assert not sandbox.state()["projects"]
+
+
+def test_jobs_that_share_a_video_wait_for_one_upload_of_it(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("put:slow:0.5:match=video.mp4")
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(40, videos=1), "--json")
+
+    assert done.code == 0, done.err
+    state = sandbox.state()
+    assert len([path for path in state["uploads"] if path.endswith(".mp4")]) == 1
+    assert state["requests"]["put"] == {"200": 41}
+    assert sum(state["requests"]["upload_urls"].values()) <= 12, "many URLs a request"
+    assert len(state["projects"]) == 40
+
+
+def test_a_large_shared_file_keeps_nobody_elses_waiting(program: Program, start_sandbox: Start) -> None:
+    """Forty jobs wait for a video that doesn't get through, more than may be at work at once; others go past them."""
+    sandbox = start_sandbox("put:stall:times=1:match=video")
+    program.api_url = sandbox.api_url
+    program.media("shared.mp4")
+    program.media("own.mp4")
+    rows = [{"id": f"j{n}", "video": "shared.mp4", "audio": program.media(f"a{n}.wav")} for n in range(40)]
+    rows.append({"id": "own", "video": "own.mp4", "audio": "a0.wav"})
+    process = program.start("run", program.csv([row | {"end_seconds": "2"} for row in rows]), "--json")
+    wait_until(lambda: program.ask("SELECT count(*) FROM jobs WHERE id = 'own' AND state = 'complete'") == 1)
+    process.kill()
+    process.communicate()
+
+
+def test_two_processes_upload_each_file_once(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("put:slow:0.1")
+    program.api_url = sandbox.api_url
+    manifest = program.manifest(30, videos=5)
+    results = [program.finish(process) for process in [program.start("run", manifest, "--json") for _ in range(2)]]
+
+    assert {done.code for done in results} == {0}, [done.err for done in results]
+    state = sandbox.state()
+    assert state["requests"]["put"] == {"200": 35}
+    assert len(state["projects"]) == 30
+
+
+def test_an_upload_whose_process_was_killed_is_made_by_another(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("put:stall:times=1:match=video")
+    program.api_url = sandbox.api_url
+    manifest = program.manifest(6, videos=1)
+    dying = program.start("run", manifest)
+    wait_until(lambda: sandbox.state()["peak"].get("put", 0) > 0)
+    living = program.start("run", manifest, "--json")
+    wait_until(lambda: program.ask("SELECT count(*) FROM runs") == 2)
+    dying.kill()
+    dying.communicate()
+    done = program.finish(living)
+
+    assert done.code == 0, done.err
+    assert len([path for path in sandbox.state()["uploads"] if path.endswith(".mp4")]) == 1
+
+
+def test_uploads_whose_days_are_over_are_made_again_in_mid_run(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("submit:slow:1:times=1")
+    program.api_url = sandbox.api_url
+    process = program.start("run", program.manifest(4, videos=2), "--json", "--max-in-flight", "1")
+    wait_until(lambda: program.ask("SELECT count(*) FROM jobs WHERE state = 'uploaded'") == 3)
+    with closing(sqlite3.connect(program.folder / "batchsync.db", timeout=30)) as ledger, ledger:
+        ledger.execute("UPDATE uploads SET expires_at = 1")
+        ledger.execute("UPDATE jobs SET assets_expire_at = 1 WHERE state = 'uploaded'")
+    done = program.finish(process)
+
+    assert done.code == 0, done.err
+    assert program.ask("SELECT count(*) FROM events WHERE event = 'assets_expired'") == 3
+    # Both videos and the audios of the three jobs that were not submitted yet, once more.
+    assert sandbox.state()["requests"]["put"] == {"200": 6 + 5}
+    assert len(sandbox.state()["projects"]) == 4
 
 
 # --- down ---

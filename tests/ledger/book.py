@@ -89,11 +89,14 @@ def start_run(
     return ledger.write(write, run_id)
 
 
+SCOPE = "account"
+
+
 def make_ready(ledger: Ledger, run_id: str, count: int, expire_at: float | None = None) -> None:
     """Take `count` jobs of a run to the brink of their submission."""
 
     def write(w: Writes) -> None:
-        for claimed in w.claim_uploads(run_id, count, 60.0, ahead=10**6):
+        for claimed in w.claim_uploads(run_id, count, 60.0, 10**6, SCOPE, 0.0):
             w.assets_ready(claimed.seq, run_id, "api-assets/v", "api-assets/a", expire_at)
 
     ledger.write(write, run_id)

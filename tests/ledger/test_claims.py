@@ -7,17 +7,33 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Barrier, Thread
 
 import pytest
-from ledger.book import ESTIMATE, NOON, WORST, Hands, add, columns, dump, job, jobs, make_ready, query, start_run
+from ledger.book import (
+    ESTIMATE,
+    NOON,
+    SCOPE,
+    WORST,
+    Hands,
+    add,
+    columns,
+    dump,
+    job,
+    jobs,
+    make_ready,
+    query,
+    start_run,
+)
 
 from batchsync.errors import IllegalTransition, LeaseLost, LedgerError
 from batchsync.ledger.claims import ASSET_MARGIN_SECONDS, GUARD_FPS, ClaimedJob, Exposure, Intent, SubmissionClaim
 from batchsync.ledger.intake import Process
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.submissions import Accepted
+from batchsync.model.job import MediaFacts, PlannedJob, Source, SourceKind
 from batchsync.model.states import State
 
 A, B = "run-a", "run-b"
@@ -144,7 +160,7 @@ def test_uploads_run_only_so_far_ahead_of_submissions(ledger: Ledger) -> None:
     make_ready(ledger, A, 2)
 
     def ahead(count: int) -> list[str]:
-        return [found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, ahead=count), A)]
+        return [found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, count, SCOPE, 0.0), A)]
 
     assert ahead(1) == []
     assert ahead(2) == []
@@ -662,3 +678,75 @@ def test_processes_never_submit_the_same_job_nor_pass_the_cap_together(ledger: L
     assert len(together) == len(set(together)) == 3000 // WORST
     assert query(path, "SELECT sum(amount) FROM credit_entries") == [(3000,)]
     assert query(path, "SELECT count(*) FROM submissions") == [(3000 // WORST,)]
+
+
+# --- uploads: which job brings a file that many need ---
+
+
+def with_files(id_: str, video: str, audio: str) -> PlannedJob:
+    """A job with local files of these contents."""
+    files = [MediaFacts(f"/w/{name}", 1, 1, name) for name in (video, audio)]
+    sources = [Source(SourceKind.FILE, file.path) for file in files]
+    return replace(job(id_, video=sources[0], audio=sources[1]), video=files[0], audio=files[1])
+
+
+def claim_uploads(ledger: Ledger, run: str, limit: int = 100, until: float = NOON) -> list[str]:
+    claimed = ledger.write(lambda w: w.claim_uploads(run, limit, LEASE, 10**6, SCOPE, until), run)
+    return [found.id for found in claimed]
+
+
+def uploaded(ledger: Ledger, digest: str, kind: str, scope: str = SCOPE, until: float = NOON + 100) -> None:
+    ledger.write(lambda w: w.uploaded(scope, digest, kind, 1, "api-assets/x", until), A)
+
+
+@pytest.fixture
+def sharing(ledger: Ledger) -> Ledger:
+    """Two runs over jobs of which the first three share a video, and the last two an audio."""
+    add(ledger, [*(with_files(f"j{n}", "v", f"a{n}") for n in range(3)), with_files("j3", "w", "a"), job("j4")])
+    add(ledger, [with_files("j5", "x", "a")], path="/w/other.csv")
+    start_run(ledger, A)
+    start_run(ledger, B)
+    return ledger
+
+
+def test_one_job_at_a_time_brings_a_file_of_all_runs(sharing: Ledger) -> None:
+    assert claim_uploads(sharing, A) == ["j0", "j3", "j4"]
+    assert claim_uploads(sharing, A) == claim_uploads(sharing, B) == []
+    uploaded(sharing, "v", "video")
+    assert claim_uploads(sharing, B) == ["j1", "j2"]
+
+
+def test_jobs_that_wait_for_a_file_take_no_place_of_others(sharing: Ledger) -> None:
+    assert claim_uploads(sharing, A, 2) == ["j0", "j3"]
+    assert claim_uploads(sharing, B, 2) == ["j4"]
+
+
+def test_a_job_that_failed_or_whose_process_is_gone_leaves_its_files_to_others(sharing: Ledger) -> None:
+    claim_uploads(sharing, A)
+    fail(sharing, 1, NOON + 1000)
+    assert claim_uploads(sharing, B) == ["j1"]
+    sharing.write(lambda w: w.release(A))
+    assert claim_uploads(sharing, B) == ["j3", "j4"]
+
+
+@pytest.mark.parametrize(
+    ("digest", "kind", "scope", "until"),
+    [
+        ("v", "audio", SCOPE, NOON + 100),
+        ("w", "video", SCOPE, NOON + 100),
+        ("v", "video", "another account", NOON + 100),
+        ("v", "video", SCOPE, NOON),
+    ],
+    ids=["the other kind", "another content", "another account", "about to go"],
+)
+def test_what_is_not_there_for_these_jobs_is_brought_once(
+    sharing: Ledger, digest: str, kind: str, scope: str, until: float
+) -> None:
+    uploaded(sharing, digest, kind, scope, until)
+    assert [found for found in claim_uploads(sharing, A) if found in ("j0", "j1", "j2")] == ["j0"]
+
+
+def test_a_file_that_is_there_holds_nobody_up(sharing: Ledger) -> None:
+    for digest, kind in (("v", "video"), ("a", "audio")):
+        uploaded(sharing, digest, kind)
+    assert claim_uploads(sharing, A) == ["j0", "j1", "j2", "j3", "j4", "j5"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import stat
@@ -84,7 +85,7 @@ def structure(path: Path) -> dict[str, Any]:
     """All that the database itself says of its tables, whatever the order in which it was told."""
 
     def plain(items: Any) -> list[str]:
-        return sorted(repr(sorted(item.items())) for item in items)
+        return sorted(json.dumps(item, sort_keys=True, default=str) for item in items)
 
     with connected(path) as connection:
         inspector = inspect(connection)
