@@ -30,6 +30,7 @@ from batchsync.ledger.engine import (
 )
 from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
+from batchsync.ledger.paces import Paces
 from batchsync.ledger.submissions import Answers
 from batchsync.ledger.views import Views
 from batchsync.model.job import MediaFacts
@@ -41,7 +42,7 @@ REMEMBER_MS = 500  # how long to wait for a lock when nothing but time is at sta
 T = TypeVar("T")
 
 
-class Writes(Intake, Claims, Answers, Outcomes, Decisions):
+class Writes(Intake, Claims, Answers, Outcomes, Decisions, Paces):
     """Every write there is. All of one transaction, at one time, by one run."""
 
 
