@@ -29,6 +29,7 @@ from batchsync.ledger.engine import (
 )
 from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
+from batchsync.ledger.paces import Paces
 from batchsync.ledger.submissions import Answers
 from batchsync.ledger.uploads import UploadClaims
 from batchsync.ledger.views import Views
@@ -45,7 +46,7 @@ class _Failed(Exception):
     """One of the writes of a transaction can't be done."""
 
 
-class Writes(Intake, UploadClaims, Answers, Outcomes, Decisions):
+class Writes(Intake, UploadClaims, Answers, Outcomes, Decisions, Paces):
     """Every write there is. All of one transaction, at one time, by one run."""
 
 

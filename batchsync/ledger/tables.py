@@ -54,7 +54,7 @@ class Base(DeclarativeBase):
 
 
 class Info(Base):
-    """Facts about the ledger as a whole, by name: `vendor` is `live` or `sandbox`."""
+    """Facts about the ledger as a whole, by name: `vendor` is `live` or `sandbox`, `pace:SCOPE` as in paces.py."""
 
     __tablename__ = "info"
     name: Mapped[str] = mapped_column(primary_key=True)

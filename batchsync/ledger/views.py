@@ -16,6 +16,7 @@ from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, re
 from batchsync.ledger.known import LedgerJobs
 from batchsync.ledger.mine import IS_MINE, NEVER_PUT_OFF, PUT_OFF, STATES
 from batchsync.ledger.moves import chunks
+from batchsync.ledger.paces import read_pace
 from batchsync.ledger.rows import Rows, scoped
 from batchsync.ledger.seals import Sealed, sealed
 from batchsync.ledger.seen import seen
@@ -302,6 +303,10 @@ class Views(Rows):
         """The newest run, as its row."""
         row = self.connection.execute(select(Run.__table__).order_by(Run.started_at.desc()).limit(1)).first()
         return None if row is None else dict(row._mapping)
+
+    def pace(self, scope: str) -> float | None:
+        """The limit in requests per second that a run may begin with; None: no earlier one has found any out."""
+        return read_pace(self.connection, scope, self.now).share
 
     def vendor(self) -> str | None:
         """Which vendor the ledger belongs to: `live`, `sandbox`, or None while nobody has said."""

@@ -99,14 +99,22 @@ class Links:
 class Floor:
     """Shared by the stages of one run. Everything here can be lost: what counts stands in the ledger."""
 
-    def __init__(self, ledger: GroupCommit, vendor: Vendor, options: RunOptions, clock: Clock, scope: str) -> None:
+    def __init__(
+        self,
+        ledger: GroupCommit,
+        vendor: Vendor,
+        options: RunOptions,
+        clock: Clock,
+        scope: str,
+        pace: float | None = None,
+    ) -> None:
         self.ledger = ledger
         self.vendor = vendor
         self.options = options
         self.clock = clock
         self.run_id = ledger.run_id
         self.upload_scope = scope
-        self.pacer = Pacer(options.rate, clock)
+        self.pacer = Pacer(options.rate, clock, pace)
         self.schedule = Schedule(options.poll_interval)
         self.transfers = anyio.CapacityLimiter(options.transfers)
         self.outage = Outage()
@@ -189,18 +197,19 @@ class Floor:
     async def ask(self, call: Callable[[], Awaitable[T]], priority: Priority = Priority.WORK) -> T:
         """Make one API request in its turn, and learn from the answer. Raises VendorTrouble."""
         await self.pacer.take(priority)
+        left = self.clock.monotonic()
         try:
             answer = await call()
         except VendorTrouble as failure:
-            self.learn(failure.trouble)
+            self.learn(failure.trouble, left)
             raise
-        self.learn(None)
+        self.learn(None, left)
         if priority is Priority.LOOK:
             self.got_through(Lane.LOOK)
         return answer
 
-    def learn(self, trouble: Trouble | None) -> None:
-        """Take note of how a request to the API went (None: well)."""
+    def learn(self, trouble: Trouble | None, left: float | None = None) -> None:
+        """Take note of how a request to the API went that left at `left` in monotonic seconds (None: well)."""
         if trouble is not None and trouble.next is Next.AGAIN:
             self.outage.streak += 1
             self.outage.last = self.clock.monotonic()
@@ -216,16 +225,23 @@ class Floor:
             return
         if trouble is not None and trouble.next is Next.PACED:
             before = self.pacer.paused_for
-            self.pacer.limited(trouble.retry_after)
+            self.pacer.limited(trouble.retry_after, left)
             if before < TOLD_SECONDS <= self.pacer.paused_for:
                 log.warning("the vendor asks for a rest: all requests wait for %.0f s", self.pacer.paused_for)
         else:
-            self.pacer.succeeded()
+            self.pacer.succeeded(left)
         if trouble is None or trouble.next is not Next.FATAL:
             self.answered = True
         if self.outage.pauses >= TOLD_PAUSES:
             log.warning("the vendor answers again: going on")
         self.outage = Outage()
+
+    async def share_pace(self) -> None:
+        """Write down the limit that holds this run up, and share it with the runs beside this one."""
+        limit = self.pacer.held_up_by
+        if limit is not None:
+            share = await self.ledger.write(lambda w: w.note_pace(self.upload_scope, self.run_id, limit))
+            self.pacer.pace.share(share)
 
     def got_through(self, lane: Lane) -> None:
         """Work of that kind went well: whoever can't get through meanwhile has a trouble of its own."""

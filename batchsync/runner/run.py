@@ -173,7 +173,8 @@ class Run:
                     await books.write("start", first)
                 account = first.account if first else None
                 scope = account.id if account and account.id else self._api_url
-                floor = Floor(writer, self._vendor, self._options, self._clock, scope)
+                pace = await writer.read(lambda v: v.pace(scope))
+                floor = Floor(writer, self._vendor, self._options, self._clock, scope, pace)
                 floor.jobs = self._jobs
                 floor.answered = account is not None
                 floor.schedule.remember(await writer.read(lambda v: v.render_times(PAST_RENDERS)))
@@ -301,7 +302,7 @@ class Run:
                     self._floor.stop(Stopped.SIGNAL)
 
     async def _beat(self, floor: Floor) -> None:
-        """Keep this run's leases, and take over what dead ones have left."""
+        """Keep this run's leases, take over what dead ones have left, and share the pace with those beside it."""
         while True:
             await anyio.sleep(HEARTBEAT_SECONDS)
             in_hand = [seq for stage in floor.stages.values() for seq in stage.seqs]
@@ -311,6 +312,7 @@ class Run:
 
             try:
                 lost, held = await floor.ledger.write(write)
+                await floor.share_pace()
             except DiskFull as error:
                 floor.disk_full(error)
                 continue
@@ -325,8 +327,12 @@ class Run:
     async def _leave(self, writer: GroupCommit) -> None:
         """Give everything back and say goodbye. What can't be written now, the next start finds out by itself."""
         stopped = self._stopped.value if self._stopped else None
+        floor = self._floor
+        limit = None if floor is None else floor.pacer.pace.limit
 
         def write(w: Writes) -> None:
+            if floor is not None and limit is not None:
+                w.leave_pace(floor.upload_scope, self.id, limit)
             w.release(self.id)
             w.end_run(stopped)
 

@@ -91,9 +91,10 @@ class Submissions:
     async def work(self, intent: Intent) -> None:
         """Send one submission and write its outcome; cancelled by nothing but its own deadline."""
         with anyio.CancelScope(shield=True):
+            left = self.floor.clock.monotonic()
             outcome = await self._send(intent)
             try:
-                await self._record(intent, outcome)
+                await self._record(intent, outcome, left)
             except Exception:
                 if isinstance(outcome, Created):
                     _tell_unrecorded(intent, outcome)
@@ -117,7 +118,7 @@ class Submissions:
         for scope in self._waiting:
             scope.deadline = min(scope.deadline, anyio.current_time() + STOP_SECONDS)
 
-    async def _record(self, intent: Intent, outcome: Submitted | None) -> None:
+    async def _record(self, intent: Intent, outcome: Submitted | None, left: float) -> None:
         seq, submission = intent.job.seq, intent.submission_id
         floor = self.floor
         if outcome is None:
@@ -125,7 +126,7 @@ class Submissions:
             await floor.ledger.write(lambda w: w.deferred(seq, submission, "stopped", message, 0.0, None))
             floor.ring(State.UPLOADED)
         elif isinstance(outcome, Created):
-            floor.learn(None)
+            floor.learn(None, left)
             floor.got_through(Lane.SUBMISSION)
             now = floor.clock.now()
             look_at = floor.schedule.first_look(seq, kind_of(intent.job), now)
@@ -140,15 +141,15 @@ class Submissions:
             else:
                 log.error(_ODD_ANSWERS[became], intent.job.id, project)
         elif isinstance(outcome, NotCreated):
-            await self._not_created(intent, outcome)
+            await self._not_created(intent, outcome, left)
         else:
             await self._unknown(intent, outcome)
 
-    async def _not_created(self, intent: Intent, outcome: NotCreated) -> None:
+    async def _not_created(self, intent: Intent, outcome: NotCreated, left: float) -> None:
         floor, trouble = self.floor, outcome.trouble
         seq, submission = intent.job.seq, intent.submission_id
         code, message, status = trouble.code, trouble.message, trouble.status
-        floor.learn(trouble)
+        floor.learn(trouble, left)
         now = floor.clock.now()
         again = trouble.next is Next.AGAIN
         hopeless = again and floor.is_alone(intent.job, Lane.SUBMISSION)

@@ -23,6 +23,7 @@ class SandboxConfig:
     upload_url_seconds, download_url_seconds, asset_seconds   lives of signed URLs and of uploaded files
     keys                  the API keys it accepts; empty: any
     rate_limit            API requests within any `rate_window` seconds; beyond that 429. None: no limit
+    rate_fixed            whether those windows follow one another, as by a clock, instead of any one counting
     rate_retry_after      whether such a 429 carries `Retry-After`
     keep_alive_seconds    after how long an idle connection is closed
     seed                  of everything that looks random
@@ -42,6 +43,7 @@ class SandboxConfig:
     keys: frozenset[str] = frozenset()
     rate_limit: int | None = None
     rate_window: float = 1.0
+    rate_fixed: bool = False
     rate_retry_after: bool = True
     keep_alive_seconds: int = 65
     seed: int = 0

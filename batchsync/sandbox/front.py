@@ -139,7 +139,7 @@ class Front:
 
 
 class Limiter:
-    """So many requests within any window of so many seconds."""
+    """So many requests within any window of so many seconds, or within each of those that follow one another."""
 
     def __init__(self, config: SandboxConfig, clock: Clock) -> None:
         self._config = config
@@ -152,11 +152,13 @@ class Limiter:
         if limit is None:
             return
         now = self._clock.monotonic()
-        while self._recent and self._recent[0] <= now - window:
+        # Windows that follow one another begin at multiples of their length.
+        begin = now - now % window if self._config.rate_fixed else math.nextafter(now - window, math.inf)
+        while self._recent and self._recent[0] < begin:
             self._recent.popleft()
         if len(self._recent) < limit:
             self._recent.append(now)
             return
-        wait = math.ceil(self._recent[0] + window - now)
+        wait = math.ceil((begin if self._config.rate_fixed else self._recent[0]) + window - now)
         retry_after = str(wait) if self._config.rate_retry_after else None
         raise Refusal(429, "too_many_requests", "Too many requests.", retry_after=retry_after)

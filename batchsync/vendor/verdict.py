@@ -240,17 +240,26 @@ _SECONDS = re.compile(r"[0-9]{1,12}(\.[0-9]{1,9})?")
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds to wait by `Retry-After` (seconds or a date), never negative, a quarter of an hour at most.
+    """Seconds to wait by `Retry-After`: seconds, or a date by the vendor's own clock where it tells its time.
 
-    None where there is none or it can't be read; 0 for a date that has passed.
+    None where there is none, where it can't be read, and where it is absurd: more than a quarter of an hour.
+    0 for a date that has passed.
     """
     text = headers.get("retry-after", "").strip()
     if _SECONDS.fullmatch(text):
         wait = float(text)
     else:
-        try:
-            when = parsedate_to_datetime(text)
-            wait = (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now
-        except (ValueError, TypeError, IndexError, OverflowError):
+        when, its_now = _seconds(text), _seconds(headers.get("date", ""))
+        if when is None:
             return None
-    return min(max(wait, 0.0), LONGEST_RETRY_AFTER)
+        wait = max(0.0, when - (now if its_now is None else its_now))
+    return wait if wait <= LONGEST_RETRY_AFTER else None
+
+
+def _seconds(date: str) -> float | None:
+    """A date of HTTP in epoch seconds; None where it isn't one."""
+    try:
+        when = parsedate_to_datetime(date)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

@@ -31,14 +31,14 @@ from batchsync.cli.main import COMMANDS, main
 from batchsync.ledger import schema
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.model import backoff
-from batchsync.runner import pacer, run, saving
+from batchsync.runner import pace, run, saving
 from batchsync.vendor.magichour import MagicHour
 from batchsync.vendor.transfer import Receiving
 
 # A life here lasts a second: what the product does every few seconds has to fit into it.
 HURRY: dict[tuple[Any, str], float] = {
     (run, "HEARTBEAT_SECONDS"): 0.2,
-    (pacer, "START_RATE"): 100.0,
+    (pace, "START_RATE"): 100.0,
     (backoff, "FIRST_SECONDS"): 0.1,
 }
 

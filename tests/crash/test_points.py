@@ -42,6 +42,8 @@ CASES = {
     "ledger.reap": Case(before=((RUN, "vendor.submit:answered"),)),
     "ledger.release": Case(before=((RUN, "vendor.put:before"),)),
     "ledger.deferred": Case("submit:rate_limit(retry_after=0):times=1"),
+    "ledger.note_pace": Case("submit:rate_limit(retry_after=0):times=1", jobs=12),
+    "ledger.leave_pace": Case("submit:rate_limit(retry_after=0):times=1"),
     "ledger.refused": Case("submit:status:422:times=1"),
     "ledger.lost": Case("submit:cut_after:times=1"),
     "ledger.still_rendering": Case("render:slow:1.5:times=1"),

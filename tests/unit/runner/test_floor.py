@@ -133,10 +133,12 @@ def test_a_refused_key_is_no_sign_that_the_key_ever_worked(floor: Floor) -> None
     assert floor.answered
 
 
-def test_too_many_requests_slow_all_of_them_down(floor: Floor) -> None:
+def test_too_many_requests_slow_all_of_them_down(floor: Floor, clock: Hands) -> None:
     rate = floor.pacer.pace.rate
     floor.learn(PACED)
     assert floor.pacer.paused_for == pytest.approx(7.0)
+    clock.at += 7.0
+    floor.learn(None, clock.at)
     assert floor.pacer.pace.rate < rate
     assert floor.outage.since is None, "that is no outage"
 

@@ -212,3 +212,16 @@ def test_a_real_limit(told: bool) -> None:
         assert driver.submit().status_code == 200
         assert len(driver.state()["projects"]) == 1
         driver.close()
+
+
+def test_a_real_limit_by_the_clock() -> None:
+    clock = FakeClock()
+    with Sandbox(replace(FAST, rate_limit=3, rate_window=60, rate_fixed=True), clock=clock) as sandbox:
+        driver = Driver(sandbox)
+        clock.time += 60 - clock.monotonic() % 60 + 50
+        assert [driver.api.get("/v1/account").status_code for _ in range(3)] == [200] * 3
+        answer = driver.submit()
+        assert (answer.status_code, answer.headers["retry-after"]) == (429, "10")
+        clock.time += 10
+        assert [driver.api.get("/v1/account").status_code for _ in range(4)] == [200, 200, 200, 429]
+        driver.close()

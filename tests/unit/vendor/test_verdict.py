@@ -314,8 +314,11 @@ def test_an_unreadable_answer_is_garbage() -> None:
         ("Thu, 01 Jan 2026 00:00:30 GMT", 30.0),
         ("Thu, 01 Jan 2026 00:00:30 -0000", 30.0),
         ("Wed, 31 Dec 2025 00:00:00 GMT", 0.0),
-        ("999999999999", LONGEST_RETRY_AFTER),
-        ("Thu, 01 Jan 2099 00:00:00 GMT", LONGEST_RETRY_AFTER),
+        ("900", LONGEST_RETRY_AFTER),
+        ("901", None),
+        ("86400", None),
+        ("999999999999", None),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", None),
         ("", None),
         ("-5", None),
         ("nan", None),
@@ -331,6 +334,22 @@ def test_an_unreadable_answer_is_garbage() -> None:
 )
 def test_retry_after(text: str, seconds: float | None) -> None:
     assert verdict.retry_after({"retry-after": text}, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("date", "seconds"),
+    [
+        ("Wed, 31 Dec 2025 22:00:10 GMT", 20.0),  # its clock is two hours late
+        ("Thu, 01 Jan 2026 05:00:00 GMT", 0.0),
+        ("yesterday", None),
+        ("", None),
+    ],
+)
+def test_a_date_is_one_of_the_vendors_own_clock(date: str, seconds: float | None) -> None:
+    wish = {"retry-after": "Wed, 31 Dec 2025 22:00:30 GMT"}
+    mine = verdict.retry_after(wish, NOW)
+    assert mine == 0.0
+    assert verdict.retry_after(wish | {"date": date}, NOW) == (mine if seconds is None else seconds)
 
 
 def test_no_retry_after() -> None:

@@ -1,0 +1,181 @@
+"""How fast requests may go to the API. Nobody knows the vendor's limits, so they are found.
+
+**Start.** As long as the vendor has never said no (429), the rate doubles with every half a second of good answers.
+
+**A no** begins an episode, and all requests wait: as long as `Retry-After` says, or half a second. Then one request
+goes ahead to see. As long as those are refused too, the waits double; the first that is let through ends the episode.
+Refusals of requests whose turn had come before the wait belong to it, and cut nothing a second time.
+
+**What an episode teaches** is the limit. After a long wait a long window had been used up: the limit is what was let
+through since the last episode, divided by the time, the wait included. After a short one it is the rate at which the
+no came, less the share of a minute that the wait was; at most half of it, if the wait was longer than the run.
+
+**After it** the rate follows a cubic curve: from a little below the limit to the limit, where it is flat, and then
+ever faster. It is flat for longer where a no costs more (few requests, long waits) and for those who have more: so
+two processes on an account draw level. Time in which fewer requests want to go than may lets nothing grow.
+"""
+
+from __future__ import annotations
+
+import math
+
+from batchsync.model.backoff import LONGEST_RETRY_AFTER
+
+START_RATE = 10.0
+LEAST_RATE = 1 / 60
+MOST_RATE = 500.0
+DOUBLING_SECONDS = 0.55  # before the first no
+BURST_SECONDS = 0.1  # of requests that may be saved up
+
+FIRST_WAIT = 0.5  # seconds, after a no that doesn't say how long
+LONGEST_WAIT = 16.0  # between two requests that go ahead, as long as the episode isn't far longer itself
+AHEAD_RATE = 0.5  # of requests that go ahead, when no answer comes to them
+
+LONG_WAIT = 10.0  # seconds: the end of a window of a minute, not of a second
+ENOUGH = 10  # requests that were let through, to divide them by the time
+MEMORY_SECONDS = 60.0  # what was let through before counts half
+
+CUT = 0.85  # of the limit: where the rate goes on after an episode
+QUICKENING = 0.6  # of the curve beyond its flat part
+FLAT_SECONDS = (15.0, 60.0)  # least and most, until the limit is reached again
+FLAT_REQUESTS = 100.0  # likewise, least
+FLAT_ROOT = 8.0  # likewise, as a multiple of the limit's square root
+FLAT_WAITS = 10.0  # likewise, as a multiple of the last wait
+
+
+class Pace:
+    """A token bucket whose rate (requests per second) adapts. Pure: every method is told the time (seconds).
+
+    `limit` is what the vendor is believed to allow; None as long as it has never said no.
+    """
+
+    def __init__(self, ceiling: float | None, now: float, learned: float | None = None) -> None:
+        self.ceiling = min(ceiling or MOST_RATE, MOST_RATE)
+        self.limit: float | None = None
+        self.rate = self._bounded(START_RATE if ceiling is None else ceiling)
+        self.tokens = 1.0
+        self.paused_until = now
+        self._filled_at = now
+        self._idle = False
+        # Since the last episode:
+        self._began = now
+        self._let_through = 0.0
+        self._calm = 0.0  # seconds that this took, had it all gone at full rate
+        self._flat = FLAT_SECONDS[0]
+        # The episode that is on, or was last:
+        self._on = False
+        self._cut_at = now
+        self._shut_until = now  # as far as the vendor's word goes
+        self._refusals = 0
+        if learned is not None:
+            self._learn(learned, 0.0)
+
+    # --- the bucket ---
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may go; 0 if it may go now."""
+        self._fill(now)
+        pause = max(0.0, self.paused_until - now)
+        return max(pause, 0.0 if self.tokens >= 1.0 else (1.0 - self.tokens) / self._flow)
+
+    def take(self, now: float, most: int = 1) -> int:
+        """Take up to `most` requests that may go now."""
+        self._fill(now)
+        if now < self.paused_until:
+            return 0
+        taken = min(most, int(self.tokens))
+        self.tokens -= taken
+        return taken
+
+    def give_back(self, count: int) -> None:
+        """Return requests that were taken and not sent."""
+        self.tokens += count
+
+    def pause(self, until: float) -> None:
+        """Let nothing go before `until`."""
+        self.paused_until = max(self.paused_until, until)
+        self.tokens = min(self.tokens, 1.0)
+
+    def _fill(self, now: float) -> None:
+        since = max(self._filled_at, min(self.paused_until, now))
+        room = 1.0 if self._on else max(1.0, self.rate * BURST_SECONDS)
+        tokens = self.tokens + (now - since) * self._flow
+        if now > since:
+            self._idle = tokens >= room + 1.0
+        self.tokens = min(room, tokens)
+        self._filled_at = max(now, self._filled_at)
+
+    @property
+    def _flow(self) -> float:
+        return min(self.rate, AHEAD_RATE) if self._on else self.rate
+
+    # --- what answers teach ---
+
+    def succeeded(self, now: float, left: float) -> None:
+        """An answer came that was no 'too many requests', to a request that left at `left`."""
+        if self._on and left >= self.paused_until:
+            self._end_episode(now, left)
+        elif not self._on and not self._idle and left >= self._cut_at:
+            self._calm += 1 / self.rate
+            if now - self._began > MEMORY_SECONDS:
+                self._began, self._let_through = now - MEMORY_SECONDS / 2, self._let_through / 2
+            self._let_through += 1
+            self._grow()
+
+    def limited(self, now: float, left: float, retry_after: float | None) -> None:
+        """The vendor said 'too many requests' to a request that left at `left`: everybody waits."""
+        told = retry_after if retry_after is not None and 0 < retry_after <= LONGEST_RETRY_AFTER else 0.0
+        wait = told
+        if not self._on and left >= self._cut_at:
+            self._on, self._cut_at, self._refusals = True, now, 0
+            wait = told or FIRST_WAIT
+        elif self._on and left >= self.paused_until:
+            self._refusals += 1
+            doubled = FIRST_WAIT * 2 ** min(self._refusals, 10)
+            wait = max(told, min(LONGEST_WAIT, doubled), (now - self._cut_at) / 4)
+        else:  # its turn had come before the wait began
+            self.pause(now + told)
+            return
+        self._shut_until = now + told
+        self.tokens = 1.0
+        self.pause(now + min(wait, LONGEST_RETRY_AFTER))
+
+    def share(self, limit: float) -> None:
+        """Take `limit` for the vendor's, as other processes on the account have it; the curve goes on from there."""
+        if self.limit is not None:
+            self.limit, self.rate = limit, self._bounded(self.rate * limit / self.limit)
+
+    def in_use(self, now: float) -> bool:
+        """Whether as many requests want to go as may go."""
+        self._fill(now)
+        return not self._idle
+
+    def _end_episode(self, now: float, left: float) -> None:
+        # Somewhere between the last time when it was known to be shut and now it has opened.
+        waited = max(0.0, (self._shut_until + left) / 2 - self._cut_at)
+        ran = self._cut_at - self._began
+        if waited >= LONG_WAIT and self._let_through >= ENOUGH:
+            limit = min(self.rate, self._let_through / (ran + waited))
+        else:
+            open_for = 1 - waited / max(60.0, ran + waited)
+            limit = self.rate * max(1 / 8, open_for if ran >= waited else min(open_for, 1 / 2))
+        self._on = False
+        self._began, self._let_through, self._calm = now, 0.0, 0.0
+        self._learn(limit, waited)
+
+    def _learn(self, limit: float, waited: float) -> None:
+        self.limit = max(limit, LEAST_RATE)
+        least, most = FLAT_SECONDS
+        flat = min(most, max(least, FLAT_ROOT * math.sqrt(self.limit), FLAT_WAITS * waited))
+        self._flat = max(flat, FLAT_REQUESTS / self.limit)
+        self.rate = self._bounded(self.limit * CUT)
+
+    def _grow(self) -> None:
+        if self.limit is None:
+            self.rate = self._bounded(self.rate * 2 ** (1 / self.rate / DOUBLING_SECONDS))
+        else:
+            beyond = self._calm / self._flat - 1
+            self.rate = self._bounded(self.limit * (1 + (QUICKENING if beyond > 0 else 1 - CUT) * beyond**3))
+
+    def _bounded(self, rate: float) -> float:
+        return min(self.ceiling, max(rate, LEAST_RATE))
