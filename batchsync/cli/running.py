@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
 import sys
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def carry_out(
             with anyio.CancelScope(shield=True):
                 await vendor.aclose()
 
+    gc.freeze()  # modules, tables and statements live as long as the process: no collection need look at them
     with Progress(enabled=not talk.no_progress, quiet=talk.quiet) as progress:
         snapshot = anyio.run(run)
         progress.show(snapshot)

@@ -73,7 +73,7 @@ class Ledger:
         with self._closing_on_error():
             # Looked at before it is written to: somebody else's database stays as it is.
             if create and patiently(lambda: schema.revision(self._reader)) is None:
-                patiently(lambda: schema.migrate(self._writer))
+                patiently(lambda: schema.create(self._writer))
             patiently(lambda: schema.require_current(self._reader))
 
     @contextmanager

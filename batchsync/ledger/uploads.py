@@ -20,6 +20,12 @@ _IN_HAND = select(Job.video_digest, Job.audio_digest).where(
     Job.state == State.PLANNED.value, Job.lease_owner.is_not(None)
 )
 
+_THERE = select(Upload.kind, Upload.digest).where(
+    Upload.scope == bindparam("at_scope"),
+    Upload.digest.in_(bindparam("at_digests", expanding=True)),
+    Upload.expires_at > bindparam("beyond"),
+)
+
 
 def _is_none_of(column: Any, digests: str) -> ColumnElement[bool]:
     return or_(column.is_(None), column.not_in(bindparam(digests, expanding=True)))
@@ -75,10 +81,8 @@ class UploadClaims(Claims):
         """The files of jobs that are not known to be at the vendor."""
         files = {file for row in rows for file in _files(row)}
         for batch in chunks({digest for _, digest in files}):
-            there = select(Upload.kind, Upload.digest).where(
-                Upload.scope == scope, Upload.digest.in_(batch), Upload.expires_at > until
-            )
-            files -= {(row.kind, row.digest) for row in self.connection.execute(there)}
+            values = {"at_scope": scope, "at_digests": batch, "beyond": until}
+            files -= {(row.kind, row.digest) for row in self.connection.execute(_THERE, values)}
         return files
 
 

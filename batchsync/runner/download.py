@@ -20,7 +20,7 @@ from batchsync.runner.stage import LOOK_SECONDS, Stage
 from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
 
 MOST_READINGS = 4  # of a file whose end can't be told from a cut, before the try counts as failed
-JOBS_PER_TRANSFER = 2
+JOBS_PER_TRANSFER = 4  # while some receive, others wait for the disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Downloads:
             floor.ring(State.RENDERING)
             return
         try:
-            paths = [await self._save(job, ordinal, link) for ordinal, link in enumerate(links.files)]
+            paths = [await self._save(job, n, link, links.first) for n, link in enumerate(links.files)]
         except VendorTrouble as failure:
             # Without their links the next try begins with a fresh look, which costs nothing.
             await floor.failed(job, _never_refused(failure.trouble), Lane.DOWNLOAD)
@@ -92,8 +92,8 @@ class Downloads:
         await self.floor.ledger.write(lambda w: w.gave_up(job.seq, self.floor.run_id, code, message))
         self.floor.count_failure(job, code, message)
 
-    async def _save(self, job: ClaimedJob, ordinal: int, link: Download) -> str:
-        known = await self.floor.ledger.read(lambda v: v.output(job.seq, ordinal))
+    async def _save(self, job: ClaimedJob, ordinal: int, link: Download, first: bool) -> str:
+        known = None if first else await self.floor.ledger.read(lambda v: v.output(job.seq, ordinal))
         place = await to_thread.run_sync(_look, job, ordinal, await self._name(job, ordinal), known)
         if place.whole:
             return str(place.final)

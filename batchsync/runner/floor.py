@@ -85,10 +85,14 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Links:
-    """Links to the files of a finished render, and when they were given (epoch seconds, as everything of a link)."""
+    """Links to the files of a finished render, and when they were given (epoch seconds, as everything of a link).
+
+    `first`: nobody had any links to these files before, so nothing of them can be here.
+    """
 
     files: tuple[Download, ...]
     given_at: float
+    first: bool = False
 
     def have_expired(self, now: float) -> bool:
         """Whether only fresh ones are worth a try. Just given, they are tried whatever the two clocks say."""

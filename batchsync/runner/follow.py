@@ -76,7 +76,7 @@ class Looks:
             floor.left_vendor()
             log.warning("job %s was canceled at the vendor", job.id)
         elif project.status == "complete" and project.downloads:
-            floor.links[seq] = Links(project.downloads, floor.clock.now())
+            floor.links[seq] = Links(project.downloads, floor.clock.now(), first=job.rendered_at is None)
             await floor.ledger.write(lambda w: w.render_done(seq, floor.run_id, credits, project.fps))
             floor.stages[State.RENDERED].hand(job)
             floor.left_vendor()

@@ -16,7 +16,9 @@ from functools import cache
 
 from batchsync.model.renders import USUAL_SECONDS, RenderKind
 
-LOOK_SECONDS = 7 / 13  # what one look less is worth in seconds of lag: 13 looks and 7 s are thought equally dear
+# What one look less is worth in seconds of lag: 13 looks and 7 s are thought equally dear. Who lets looks be closer than
+# is usual has them cheaper.
+LOOK_SECONDS = 7 / 13
 
 # What is believed until renders were seen: the vendor's median, spread as render times are; or that all goes fast.
 USUAL_STEEPNESS = 4.0  # of the log-logistic distribution: half of all renders between 0.76 and 1.32 medians
@@ -126,6 +128,7 @@ class RenderTimes:
         rest = [0.0] * (SPANS + 1)
         for span in range(SPANS - 1, -1, -1):
             rest[span] = rest[span + 1] + (left[span] + left[span + 1]) / 2 * (_EDGES[span + 1] - _EDGES[span])
+        price = LOOK_SECONDS * min(1.0, self.least_gap / USUAL_GAP_SECONDS)
         cost, plan, latest = [0.0] * (SPANS + 1), [LONGEST_SECONDS] * SPANS, SPANS
         for now in range(SPANS - 1, -1, -1):
             running, soonest = left[now], _EDGES[now] + self.least_gap
@@ -137,7 +140,7 @@ class RenderTimes:
                 lag = running * (_EDGES[look] - _EDGES[now]) - (rest[now] - rest[look])
                 if lag + cost[look] < best:
                     best, found = lag + cost[look], look
-            cost[now], plan[now], latest = best + LOOK_SECONDS * running, _EDGES[found], found
+            cost[now], plan[now], latest = best + price * running, _EDGES[found], found
         return plan
 
 

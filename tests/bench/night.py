@@ -119,9 +119,9 @@ class Night:
                 now += max(self.pace.wait(now), 1e-3)
             answered = self.limit.allows(now)
             if self.pace is not None and answered:
-                self.pace.succeeded(now)
+                self.pace.succeeded(now, now)
             elif self.pace is not None:
-                self.pace.limited(now, None)
+                self.pace.limited(now, now, None)
             self.tally.refused += not answered
             if submits and answered:
                 self._submit(now)

@@ -80,7 +80,7 @@ def test_the_usual_kind_takes_few_looks_and_is_noticed_soon_with_nothing_learned
 
 @pytest.mark.parametrize(
     ("poll_interval", "median", "most_looks", "most_lag"),
-    [(5.0, 2.0, 1.0, 4.0), (0.2, 2.0, 2.0, 1.0), (5.0, 40.0, 6.0, 4.0), (5.0, 1200.0, 30.0, 17.0)],
+    [(5.0, 2.0, 1.0, 4.0), (0.2, 2.0, 4.5, 0.5), (5.0, 40.0, 6.0, 4.0), (5.0, 1200.0, 30.0, 17.0)],
 )
 def test_other_times_are_learned_within_some_tens_of_renders(
     poll_interval: float, median: float, most_looks: float, most_lag: float
