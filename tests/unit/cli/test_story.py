@@ -57,7 +57,8 @@ def test_a_render_that_fails_and_one_that_succeeds(ledger: Ledger, clock: Hands)
     ledger.write(lambda w: w.take_on(RUN, None), RUN)
     second = submit(ledger)
     ledger.write(lambda w: w.accepted(1, second, "csecond", 60, 0.0, 200, owner=RUN), RUN)
-    ledger.write(lambda w: w.still_rendering(1, RUN, "rendering", 55, 0.0), RUN)
+    for stated in (57, 55):  # at one moment
+        ledger.write(lambda w, stated=stated: w.still_rendering(1, RUN, "rendering", stated, 0.0), RUN)
     clock.at += 229
     ledger.write(lambda w: w.render_done(1, RUN, 50, 25.0), RUN)
     ledger.write(lambda w: w.output_started(1, RUN, 0, "csecond", "/out/a.mp4", None), RUN)
@@ -74,7 +75,8 @@ def test_a_render_that_fails_and_one_that_succeeds(ledger: Ledger, clock: Hands)
         "nothing to upload",
         "submission 2, as “Clip · tok”",
         "created as project csecond (HTTP 200); charged 60 credits",
-        "rendering; settled -5 credits, 55 in all",
+        "rendering; settled -3 credits, 57 in all",
+        "restated; settled -2 credits, 55 in all",
         "rendered, 4 min after its submission, at 25 frames per second; settled -5 credits, 50 in all",
         f"downloaded to /out/a.mp4 (31.0 kB, sha256 {'d' * 64})",
     ]
