@@ -11,7 +11,8 @@ BatchsyncError                exit 2 unless a subclass says otherwise
 │   ├── LedgerTooNew          written by a newer batchsync
 │   ├── LedgerTooOld          needs `batchsync ledger upgrade`
 │   ├── UnknownJob            no such job in this ledger
-│   └── UnknownManifest       no such manifest in this ledger
+│   ├── UnknownManifest       no such manifest in this ledger
+│   └── UnknownRun            no such run in this ledger
 ├── IllegalTransition         the ledger refused an event in that state; nothing was written
 ├── LeaseLost                 another process has taken the job over; nothing was written
 └── DiskFull                  exit 3: no room for the ledger or an output; resumable
@@ -106,6 +107,12 @@ class UnknownManifest(LedgerError):
     """The ledger has no such manifest."""
 
     code = "unknown_manifest"
+
+
+class UnknownRun(LedgerError):
+    """The ledger has no such run."""
+
+    code = "unknown_run"
 
 
 class IllegalTransition(BatchsyncError):

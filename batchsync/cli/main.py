@@ -30,6 +30,7 @@ COMMANDS = {
     "manifest": "help for writing manifests",
     "sandbox": "serve a simulated Magic Hour API on loopback",
     "ledger": "look after the ledger itself",
+    "completion": "what a shell needs to complete commands, options and jobs",
 }
 
 
@@ -45,6 +46,13 @@ class Commands(click.Group):
         module = importlib.import_module(f"batchsync.cli.commands.{name}")
         command: click.Command = module.command
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        # click itself would load every command to complete a name.
+        names = [CompletionItem(name, help=told) for name, told in COMMANDS.items() if name.startswith(incomplete)]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -62,6 +70,8 @@ def main(args: list[str] | None = None) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, signal.default_int_handler)  # as Ctrl-C, also while files are still being read
+    if "_BATCHSYNC_COMPLETE" in os.environ:
+        importlib.import_module("batchsync.cli.shells")
     try:
         code: Any = cli.main(args, prog_name="batchsync", standalone_mode=False)
     except click.exceptions.Abort:

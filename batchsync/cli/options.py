@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from batchsync.runner.options import Failures, RunOptions
 from batchsync.vendor import API_URL
@@ -98,8 +99,19 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def complete_file(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Lets the shell complete the path of a file."""
+    return [CompletionItem(incomplete, type="file")]
+
+
+manifest_argument = click.argument("manifest", shell_complete=complete_file)
 ledger_option = option(
-    "--ledger", default="batchsync.db", show_default=True, metavar="PATH_OR_URL", help="The ledger to work with."
+    "--ledger",
+    default="batchsync.db",
+    show_default=True,
+    metavar="PATH_OR_URL",
+    shell_complete=complete_file,
+    help="The ledger to work with.",
 )
 json_option = option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 sandbox_option = option("--sandbox", is_flag=True, help="Use an embedded simulated API: no key, no credits.")

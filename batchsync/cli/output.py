@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from itertools import islice
@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from batchsync.cli.layout import GAP, cells, clipped, fitted, padded
 from batchsync.errors import BatchsyncError, DiskFull, ManifestError, SettingError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Problem
@@ -28,19 +29,35 @@ from batchsync.model.text import dollars
 from batchsync.model.text import number as number
 
 MOST_PROBLEMS = 50
+STATE_COLOURS: Mapping[Shown, str] = {
+    Shown.PENDING: "white",
+    Shown.COMPLETE: "green",
+    Shown.FAILED: "red",
+    Shown.CANCELED: "yellow",
+    Shown.HELD: "magenta",
+}
+AT_WORK = "cyan"  # the colour of all other states
 _NOT_ASCII = re.compile(r"[^\n -~]")
 FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # some skip the blanks, some take the full-width signs of East Asia
 
 
 def say(text: str = "", *, err: bool = False) -> None:
-    """Print a line, or lines as they end; colours fall away where no terminal reads, all where nobody does."""
+    """Print a line, or lines as they end; colours fall away where no terminal reads or NO_COLOR is set, and all
+    where nobody reads.
+    """
+    colour = False if os.environ.get("NO_COLOR") else None
     try:
-        click.echo(text, err=err, nl=not text.endswith("\n"))
+        click.echo(text, err=err, nl=not text.endswith("\n"), color=colour)
     except OSError:
         # `| head`, or a terminal that has gone: no error of ours, and the exit code is what still counts.
         stream = sys.stderr if err else sys.stdout
         with suppress(OSError, ValueError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def state_colour(state: Shown) -> str:
+    """The colour of a state, wherever it has one."""
+    return STATE_COLOURS.get(state, AT_WORK)
 
 
 def print_lines(lines: Iterable[str]) -> None:
@@ -97,20 +114,42 @@ def size(count: int) -> str:
     return f"{value:.1f} TB"
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Columns as wide as their widest cell; numbers to the right."""
-    cells = [[number(cell) if isinstance(cell, int) else clean(cell) for cell in row] for row in rows]
-    widths = [max(len(line[i]) for line in [list(headers), *cells]) for i in range(len(headers))]
+def near(path: str) -> str:
+    """A path as one types it here: from this folder, if it lies in it."""
+    return path.removeprefix(os.getcwd() + os.sep)
+
+
+def table(
+    headers: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    room: int | None = None,
+    least: Sequence[int | None] = (),
+    paint: Callable[[int, int, str], str] | None = None,
+) -> str:
+    """Columns as wide as their widest cell; numbers to the right.
+
+    With `room`, columns that have a `least` width are narrowed until a line takes no more than so many columns of the
+    terminal. `paint` colours a cell, told by its row and column.
+    """
+    lines = [[number(cell) if isinstance(cell, int) else clean(cell) for cell in row] for row in rows]
+    widths = [max(map(cells, column)) for column in zip(headers, *lines, strict=True)]
+    if room is not None:
+        widths = fitted(widths, least, room)
     right = [bool(rows) and all(isinstance(row[i], int | float) for row in rows) for i in range(len(headers))]
 
-    def line(parts: Sequence[str]) -> str:
-        padded = (
-            part.rjust(width) if to_right else part.ljust(width)
+    def line(parts: Sequence[str], row: int = -1) -> str:
+        shown = [
+            padded(clipped(part, width), width, right=to_right)
             for part, width, to_right in zip(parts, widths, right, strict=True)
-        )
-        return "  ".join(padded).rstrip()
+        ]
+        shown[-1] = shown[-1].rstrip()
+        if paint is not None and row >= 0:
+            shown = [paint(row, place, text) for place, text in enumerate(shown)]
+        return (" " * GAP).join(shown).rstrip()
 
-    return "\n".join([line(headers), line(["─" * width for width in widths]), *(line(row) for row in cells)])
+    head = [line(headers), line(["─" * width for width in widths])]
+    return "\n".join([*head, *(line(parts, row) for row, parts in enumerate(lines))])
 
 
 def safe_cell(value: object) -> object:

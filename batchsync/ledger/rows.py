@@ -1,29 +1,26 @@
-"""Jobs as users see them, one by one: lists, single jobs, and their whole histories."""
+"""Jobs as users see them, one by one: lists that are filtered and sorted, and single jobs with their history."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, select
 
-from batchsync.errors import UnknownJob
-from batchsync.ledger.moves import chunks
-from batchsync.ledger.tables import CreditEntry, Job, JobEvent, JobTag, Manifest, ManifestEntry, Output, Submission
+from batchsync.errors import UnknownJob, UnknownRun
+from batchsync.ledger.history import history
+from batchsync.ledger.listing import JobFilter, listing, overdue, scoped
+from batchsync.ledger.moves import CHUNK, chunks
+from batchsync.ledger.tables import Job, JobTag, Manifest, ManifestEntry, Output, Run, Submission
 from batchsync.model.credits import clip_seconds
-from batchsync.model.renders import STALLED_SECONDS_PER_SECOND, stalled_after
-from batchsync.model.states import Shown, State, may_be_shown, shown
+from batchsync.model.renders import stalled_after
+from batchsync.model.states import Shown, State, shown
 
-
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs to list: shown states, a manifest's number, tags; each None or empty for all."""
-
-    states: tuple[str, ...] = ()
-    manifest_id: int | None = None
-    tags: Mapping[str, str] | None = None
-    limit: int | None = None
+__all__ = ["JobFilter", "JobView", "Rows"]
+ALL = JobFilter()
+NEIGHBOURS = 100  # ids on either side of a mistyped one among which the one that was meant is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,18 +51,11 @@ class JobView:
     start_seconds: float
     end_seconds: float
     generation_mode: str
+    added_at: float
     submitted_at: float | None
     finished_at: float | None
     stalled: bool
     row: Mapping[str, str]
-
-
-def scoped(query: Any, manifest_id: int | None, job_seq: Any = Job.seq) -> Any:
-    """`query` for the jobs of a manifest as it stands now; `job_seq` is its column that tells the job."""
-    if manifest_id is None:
-        return query
-    here = and_(ManifestEntry.job_seq == job_seq, ManifestEntry.manifest_id == manifest_id, ManifestEntry.current)
-    return query.join(ManifestEntry, here)
 
 
 class Rows:
@@ -75,25 +65,29 @@ class Rows:
         self.connection = connection
         self.now = now
 
-    def jobs(self, wanted: JobFilter = JobFilter()) -> list[JobView]:
-        """Jobs in the order in which they were added."""
-        query = select(Job.__table__).order_by(Job.seq)
+    def jobs(self, wanted: JobFilter = ALL) -> list[JobView]:
+        """The jobs that are `wanted`, in the order that it asks for."""
+        return list(self.each(wanted))
+
+    def each(self, wanted: JobFilter = ALL) -> Iterator[JobView]:
+        """Likewise, a few at a time: a long list needs no more memory than a short one."""
+        found = self.connection.execute(listing(wanted, self.now).execution_options(yield_per=CHUNK))
+        for rows in found.partitions():
+            yield from self._views(rows, wanted.manifest_id)
+
+    def own_columns(self, wanted: JobFilter = ALL) -> list[str]:
+        """The columns of the manifests in which the jobs that are `wanted` stand, in their order."""
+        seqs = listing(wanted, self.now).with_only_columns(Job.seq).subquery()
+        places = select(ManifestEntry.manifest_id).where(ManifestEntry.job_seq.in_(select(seqs.c.seq)))
         if wanted.manifest_id is not None:
-            mine = select(ManifestEntry.job_seq).where(ManifestEntry.manifest_id == wanted.manifest_id)
-            query = query.where(Job.seq.in_(mine))
-        for key, value in (wanted.tags or {}).items():
-            tagged = select(JobTag.job_seq).where(JobTag.key == key, JobTag.value == value)
-            query = query.where(Job.seq.in_(tagged))
-        if wanted.states:
-            query = query.where(Job.state.in_([state for state in State if may_be_shown(state, wanted.states)]))
-        else:
-            query = query.limit(wanted.limit)
-        rows = [
-            row
-            for row in self.connection.execute(query).all()
-            if not wanted.states or self._shown(row) in wanted.states
-        ][: wanted.limit]
-        return self._views(rows)
+            places = places.where(ManifestEntry.manifest_id == wanted.manifest_id)
+        headers = select(Manifest.columns).where(Manifest.id.in_(places)).order_by(Manifest.id)
+        found = dict.fromkeys(name for header in self.connection.execute(headers).scalars() for name in header)
+        # A row that stands in its manifest no more may have columns that the manifest has no more.
+        gone = places.with_only_columns(ManifestEntry.row).where(ManifestEntry.current.is_(False))
+        for row in self.connection.execute(gone).scalars():
+            found |= dict.fromkeys(row)
+        return list(found)
 
     def job(self, id_or_token: str) -> JobView:
         """One job by its id, its token or its project id. Raises UnknownJob."""
@@ -101,7 +95,41 @@ class Rows:
             row = self.connection.execute(select(Job.__table__).where(column == id_or_token)).first()
             if row is not None:
                 return self._views([row])[0]
-        raise UnknownJob(f"this ledger has no job {id_or_token!r}", hint="`batchsync jobs` lists them")
+        near = difflib.get_close_matches(id_or_token, self._ids_near(id_or_token), n=3, cutoff=0.75)
+        meant = f"did you mean {' or '.join(near)}? " if near else ""
+        raise UnknownJob(f"this ledger has no job {id_or_token!r}", hint=f"{meant}`batchsync jobs` lists them")
+
+    def _ids_near(self, id: str) -> list[str]:
+        """The ids beside where `id` would stand, and the first ones: never all of a large ledger."""
+        after = select(Job.id).where(Job.id > id).order_by(Job.id)
+        before = select(Job.id).where(Job.id < id).order_by(Job.id.desc())
+        first = select(Job.id).order_by(Job.id)
+        asked = (query.limit(NEIGHBOURS) for query in (after, before, first))
+        return list(dict.fromkeys(found for query in asked for found in self.connection.execute(query).scalars()))
+
+    def run_id(self, name: str) -> str:
+        """The id of a run: `name` is that id, or `last` for the newest. Raises UnknownRun."""
+        newest = self.run_ids(3)
+        if name == "last" and newest:
+            return newest[0]
+        found = self.connection.execute(select(Run.id).where(Run.id == name)).scalar()
+        if found is None:
+            there = f"the newest are {', '.join(newest)}" if newest else "nothing was run with it yet"
+            raise UnknownRun(f"this ledger has no run {name!r}", hint=there)
+        return found
+
+    def run_ids(self, limit: int) -> list[str]:
+        """The newest runs, the last first."""
+        query = select(Run.id).order_by(Run.started_at.desc(), Run.id.desc()).limit(limit)
+        return list(self.connection.execute(query).scalars())
+
+    def tags(self, beginning: str, limit: int) -> list[tuple[str, str]]:
+        """The first tags whose `key=value` has a `beginning`."""
+        key, equals, value = beginning.partition("=")
+        query = select(JobTag.key, JobTag.value).distinct().order_by(JobTag.key, JobTag.value)
+        query = query.where(JobTag.key == key) if equals else query.where(JobTag.key.startswith(key, autoescape=True))
+        query = query.where(JobTag.value.startswith(value, autoescape=True)) if value else query
+        return [(row.key, row.value) for row in self.connection.execute(query.limit(limit))]
 
     @staticmethod
     def _shown(row: Any) -> Shown:
@@ -114,13 +142,11 @@ class Rows:
 
     def stalled(self, manifest_id: int | None = None) -> list[JobView]:
         """The renders that take far longer than usual, the oldest first."""
-        clip = Job.end_seconds - Job.start_seconds
-        due = Job.submitted_at + stalled_after(0.0) + STALLED_SECONDS_PER_SECOND * clip
-        query = select(Job.__table__).where(Job.state == State.RENDERING.value, due < self.now)
-        rows = self.connection.execute(scoped(query, manifest_id).order_by(Job.submitted_at)).all()
-        return self._views(rows)
+        query = scoped(select(Job.__table__).where(overdue(self.now)), manifest_id)
+        return self._views(self.connection.execute(query.order_by(Job.submitted_at)).all())
 
-    def _views(self, rows: Sequence[Any]) -> list[JobView]:
+    def _views(self, rows: Sequence[Any], manifest_id: int | None = None) -> list[JobView]:
+        """`manifest_id` is the manifest whose rows they show, else of several the newest in which they stand."""
         tags: dict[int, dict[str, str]] = {}
         saved: dict[int, list[str]] = {}
         written: dict[int, Mapping[str, str]] = {}
@@ -134,7 +160,9 @@ class Rows:
             for output in self.connection.execute(outputs.order_by(Output.job_seq, Output.ordinal)):
                 saved.setdefault(output.job_seq, []).append(output.path)
             entries = select(ManifestEntry.job_seq, ManifestEntry.row).where(ManifestEntry.job_seq.in_(batch))
-            for entry in self.connection.execute(entries.order_by(ManifestEntry.manifest_id)):
+            if manifest_id is not None:
+                entries = entries.where(ManifestEntry.manifest_id == manifest_id)
+            for entry in self.connection.execute(entries.order_by(ManifestEntry.current, ManifestEntry.manifest_id)):
                 written[entry.job_seq] = entry.row
             names = select(Submission.job_seq, Submission.name).where(Submission.job_seq.in_(batch))
             sent.update((row.job_seq, row.name) for row in self.connection.execute(names.order_by(Submission.id)))
@@ -161,6 +189,7 @@ class Rows:
                 start_seconds=row.start_seconds,
                 end_seconds=row.end_seconds,
                 generation_mode=row.generation_mode,
+                added_at=row.added_at,
                 submitted_at=row.submitted_at,
                 finished_at=row.finished_at,
                 stalled=self._is_stalled(row),
@@ -170,26 +199,5 @@ class Rows:
         ]
 
     def history(self, seq: int) -> dict[str, list[dict[str, Any]]]:
-        """What happened to a job, oldest first: `events`, `submissions`, `credits`, `outputs`, `places`."""
-        tables: dict[str, tuple[Any, Any]] = {
-            "events": (JobEvent, JobEvent.id),
-            "submissions": (Submission, Submission.id),
-            "credits": (CreditEntry, CreditEntry.id),
-            "outputs": (Output, Output.ordinal),
-        }
-        found = {
-            name: [
-                dict(row._mapping)
-                for row in self.connection.execute(
-                    select(table.__table__).where(table.job_seq == seq).order_by(order)
-                )
-            ]
-            for name, (table, order) in tables.items()
-        }
-        places = (
-            select(Manifest.path, ManifestEntry.line, ManifestEntry.current)
-            .join(Manifest, Manifest.id == ManifestEntry.manifest_id)
-            .where(ManifestEntry.job_seq == seq)
-        )
-        found["places"] = [dict(row._mapping) for row in self.connection.execute(places)]
-        return found
+        """What happened to a job; see `ledger.history`."""
+        return history(self.connection, seq)

@@ -14,10 +14,11 @@ from batchsync.errors import UnknownManifest
 from batchsync.ledger.check import Broken, check
 from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, readings, standing
 from batchsync.ledger.known import LedgerJobs
+from batchsync.ledger.listing import scoped
 from batchsync.ledger.mine import IS_MINE, NEVER_PUT_OFF, PUT_OFF, STATES
 from batchsync.ledger.moves import chunks
 from batchsync.ledger.paces import read_pace
-from batchsync.ledger.rows import Rows, scoped
+from batchsync.ledger.rows import Rows
 from batchsync.ledger.seals import Sealed, sealed
 from batchsync.ledger.seen import seen
 from batchsync.ledger.statement import Statement, statement

@@ -2,52 +2,114 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from textwrap import indent
 from typing import Any
 
 import click
 
 from batchsync.cli import options as o
+from batchsync.cli.columns import ColumnList, column, jobs_table, saved
+from batchsync.cli.completing import jobs as complete_jobs
+from batchsync.cli.completing import runs as complete_runs
+from batchsync.cli.completing import tags as complete_tags
 from batchsync.cli.held import held_lines
-from batchsync.cli.output import csv_text, print_json, say, table
+from batchsync.cli.layout import terminal_width
+from batchsync.cli.output import csv_text, json_text, say
 from batchsync.errors import SettingError
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.rows import JobFilter, JobView
+from batchsync.ledger.listing import SORTS, JobFilter
+from batchsync.ledger.rows import JobView
+from batchsync.ledger.views import Views
 from batchsync.model.states import Shown
 
+STATES = [state.value for state in Shown]
 RESULT_COLUMNS = ("state", "project_id", "output_file", "credits", "attempts", "error_code", "error_message")
 
 
 @click.command("jobs", short_help="a row per job")
+@click.argument("patterns", nargs=-1, metavar="[ID]...", shell_complete=complete_jobs())
 @o.ledger_option
-@o.option("--state", "states", multiple=True, type=click.Choice([s.value for s in Shown]), help="Repeatable.")
-@o.option("--manifest", metavar="FILE", help="Only the jobs of this manifest.")
-@o.option("--tag", "tags", multiple=True, metavar="K=V", help="Only jobs with this tag. Repeatable.")
+@o.option(
+    "--state",
+    "states",
+    multiple=True,
+    metavar="STATE",
+    type=click.Choice(STATES),
+    help=f"Only jobs that are {', '.join(STATES[:-1])} or {STATES[-1]}. Repeatable.",
+)
+@o.option(
+    "--manifest",
+    metavar="FILE",
+    shell_complete=o.complete_file,
+    help="Only the jobs of this manifest, in its order.",
+)
+@o.option(
+    "--tag",
+    "tags",
+    multiple=True,
+    metavar="K=V",
+    shell_complete=complete_tags,
+    help="Only jobs with this tag. Repeatable.",
+)
+@o.option(
+    "--run",
+    "run_name",
+    metavar="RUN",
+    shell_complete=complete_runs,
+    help="Only jobs that this run took on; `last` is the newest.",
+)
+@o.option("--error", "codes", multiple=True, metavar="CODE", help="Only jobs with this error. Repeatable.")
+@o.option("--stalled", is_flag=True, help="Only renders far beyond the usual time.")
+@o.option("--sort", type=click.Choice(SORTS), help="What to sort by, instead of the order in which jobs were added.")
+@o.option("--reverse", is_flag=True, help="The last first.")
 @o.option("--limit", env="JOBS_LIMIT", type=o.COUNT, help="The first N only.")
+@o.option(
+    "--columns", type=ColumnList(), metavar="A,B,…", help="What to show in a table or CSV, such as id,tag.lang."
+)
 @o.format_option
 def command(
-    ledger: str, states: tuple[str, ...], manifest: str | None, tags: tuple[str, ...], limit: int | None, how: str
+    ledger: str,
+    manifest: str | None,
+    tags: tuple[str, ...],
+    run_name: str | None,
+    columns: tuple[str, ...] | None,
+    how: str,
+    **filters: Any,
 ) -> int:
-    """List jobs. As CSV: the manifest's own columns, and then what became of each job.
+    """List jobs: all of them, or those whose ID is given, with * and ? for what may stand there.
+
+    A table shows as much as the terminal has room for. CSV gives the manifest's own columns back, and then what
+    became of each row; `batchsync run` knows no such columns, so run the manifest itself again.
 
     \b
     batchsync jobs --state failed
-    batchsync jobs --tag lang=es --format csv > es.csv
+    batchsync jobs 'intro-*' --sort credits --reverse --limit 20
+    batchsync jobs --manifest night.csv --format csv > done.csv
+    batchsync jobs --columns id,state,duration,error,tag.lang
     """
-    wanted = dict(_tag(text) for text in tags)
+    wanted = JobFilter(tags=dict(_tag(text) for text in tags), **filters)
+
+    def look(views: Views) -> str | list[JobView]:
+        number = views.manifest_number(manifest) if manifest else None
+        run_id = views.run_id(run_name) if run_name else None
+        found = replace(wanted, manifest_id=number, run_id=run_id)
+        if how == "csv":
+            return _csv(views, found, columns)
+        return _json(views, found) if how == "json" else views.jobs(found)
+
     with Ledger(ledger) as book:
-        manifest_id = book.read(lambda v: v.manifest_number(manifest)) if manifest else None
-        found = book.read(lambda v: v.jobs(JobFilter(states, manifest_id, wanted, limit)))
-    if how == "json":
-        print_json([as_json(job) for job in found])
-    elif how == "csv":
-        say(_csv(found))
-    elif found and states == (Shown.HELD.value,):
+        found = book.read(look)
+    if isinstance(found, str):
+        say(found)
+    elif not found:
+        say("No such jobs.")
+    elif wanted.states == (Shown.HELD.value,) and columns is None:
         for line in held_lines(found, most=None):
             say(line)
-    elif found:
-        say(_table(found))
     else:
-        say("No such jobs.")
+        say(jobs_table(found, columns, terminal_width()))
     return 0
 
 
@@ -69,7 +131,7 @@ def as_json(job: JobView) -> dict[str, Any]:
         "token": job.token,
         "state": job.state.value,
         "project_id": job.project_id,
-        "output": job.saved[0] if job.saved else job.output,
+        "output": saved(job) or job.output,
         "files": list(job.saved),
         "credits": job.credits,
         "credits_estimated": job.estimate,
@@ -78,51 +140,28 @@ def as_json(job: JobView) -> dict[str, Any]:
         "stalled": job.stalled,
         "error": error,
         "tags": dict(job.tags),
+        "added_at": o.iso(job.added_at),
         "submitted_at": o.iso(job.submitted_at),
         "finished_at": o.iso(job.finished_at),
     }
 
 
-def _csv(jobs: list[JobView]) -> str:
-    own = list(dict.fromkeys(column for job in jobs for column in job.row))
-    # A manifest may well have a column of ours, for example when this very file is run again.
-    results = [f"batchsync_{column}" if column in own else column for column in RESULT_COLUMNS]
-    rows = [
-        [
-            *(job.row.get(column, "") for column in own),
-            job.state.value,
-            job.project_id,
-            job.saved[0] if job.saved else None,
-            job.credits,
-            job.attempts,
-            job.error_code,
-            job.error_message,
-        ]
-        for job in jobs
-    ]
-    return csv_text([*own, *results], rows)
+def _json(views: Views, wanted: JobFilter) -> str:
+    """A JSON list of the jobs: the text of all of it, but never all the jobs at once."""
+    texts = [indent(json_text(as_json(job)), "  ") for job in views.each(wanted)]
+    return "[\n" + ",\n".join(texts) + "\n]" if texts else "[]"
 
 
-def _table(jobs: list[JobView]) -> str:
-    held = any(job.state is Shown.HELD for job in jobs)
-    headers = ["id", "state", "credits", "project", "output"]
-    rows: list[list[object]] = [
-        [
-            job.id,
-            job.state.value + (" (stalled)" if job.stalled else ""),
-            job.credits,
-            job.project_id or "",
-            job.saved[0] if job.saved else job.output,
-        ]
-        for job in jobs
-    ]
-    if held:
-        # What a person needs to find a held job in the vendor's library.
-        headers += ["token", "submitted", "at risk"]
-        for row, job in zip(rows, jobs, strict=True):
-            row += [job.token, o.local(job.submitted_at), job.reserved]
-    if any(job.error_code for job in jobs):
-        headers.append("error")
-        for row, job in zip(rows, jobs, strict=True):
-            row.append(f"{job.error_code}: {job.error_message}" if job.error_code else "")
-    return table(headers, rows)
+def _csv(views: Views, wanted: JobFilter, columns: Sequence[str] | None) -> str:
+    """Likewise, a CSV."""
+    own = [] if columns else views.own_columns(wanted)
+    names = columns or RESULT_COLUMNS
+    # A manifest may well have a column of ours, for example a tag.
+    headers = [*own, *(f"batchsync_{name}" if name in own else name for name in names)]
+    results = [column(name) for name in names]
+
+    def rows() -> Iterator[list[object]]:
+        for job in views.each(wanted):
+            yield [*(job.row.get(name, "") for name in own), *(result.value(job) for result in results)]
+
+    return csv_text(headers, rows())

@@ -19,7 +19,7 @@ from batchsync.runner.outlook import outlook_at
 
 
 @click.command("plan", short_help="read, check and estimate a manifest")
-@click.argument("manifest")
+@o.manifest_argument
 @o.ledger_option
 @o.output_dir_option
 @o.sandbox_option

@@ -8,6 +8,7 @@ import click
 
 from batchsync.cli import options as o
 from batchsync.cli.claims import ask_about
+from batchsync.cli.completing import jobs as complete_jobs
 from batchsync.cli.connect import connection
 from batchsync.cli.output import clean, print_json, say
 from batchsync.cli.suggesting import print_weighed, weigh_held, weighed_json
@@ -21,7 +22,7 @@ UNCHANGED = "nothing was changed"
 
 
 @click.command("resolve", short_help="settle a held job")
-@click.argument("job", required=False)
+@click.argument("job", required=False, shell_complete=complete_jobs(Shown.HELD))
 @o.ledger_option
 @o.option("--project", metavar="ID", help="It was created, as this project.")
 @o.option("--not-created", is_flag=True, help="It was not created, and may be sent again.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchsync.cli import options as o
+from batchsync.cli.completing import jobs as complete_jobs
 from batchsync.cli.output import clean, counted, say
 from batchsync.errors import IllegalTransition, SettingError
 from batchsync.ledger.ledger import Ledger, Writes
@@ -15,7 +16,7 @@ HINT = "a held job is settled with `batchsync resolve`; nothing was changed"
 
 
 @click.command("retry", short_help="put failed or canceled jobs back")
-@click.argument("jobs", nargs=-1)
+@click.argument("jobs", nargs=-1, shell_complete=complete_jobs(Shown.FAILED, Shown.CANCELED))
 @o.ledger_option
 @o.option("--failed", is_flag=True, help="All failed and canceled jobs, but abandoned ones.")
 def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:

@@ -26,7 +26,7 @@ from batchsync.runner.outlook import outlook
 
 
 @click.command("run", short_help="take every job of a manifest to its end")
-@click.argument("manifest")
+@o.manifest_argument
 @o.ledger_option
 @o.output_dir_option
 @o.sandbox_option

@@ -37,6 +37,7 @@ MAY = {
     "manifest": MANIFEST,
     "sandbox": SANDBOX | {"anyio", "asyncio", "ssl"},
     "ledger": READS_THE_LEDGER,
+    "completion": frozenset(),
 }
 
 PROGRAM = """

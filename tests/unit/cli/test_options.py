@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from collections.abc import Iterator
 from datetime import datetime
@@ -176,15 +178,20 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_every_example_names_options_that_exist(name: str) -> None:
-    text = ALL[name].help or ""
-    lines = [line.strip().split("  ")[0].split(" > ")[0] for line in text.splitlines()]
-    examples = [line.split() for line in lines if line.startswith("batchsync ")]
+def test_every_example_can_be_typed_as_it_stands(name: str) -> None:
+    text = re.sub(r"\$\(.*?\)", "x", ALL[name].help or "")
+    lines = [re.split(r"  | >>? | \| ", line.strip())[0] for line in text.splitlines()]
+    examples = [shlex.split(line)[1:] for line in lines if line.startswith("batchsync ")]
     assert examples
     for words in examples:
-        command = " ".join(words[1:3]) if " ".join(words[1:3]) in ALL else words[1]
-        known = {option for param in ALL[command].params for option in (*param.opts, *param.secondary_opts)}
-        assert {word for word in words if word.startswith("-") and word != "-"} <= known
+        length = 2 if " ".join(words[:2]) in ALL else 1
+        ALL[" ".join(words[:length])].make_context("batchsync", words[length:])
+
+
+@pytest.mark.parametrize("name", [*ALL, ""])
+def test_help_fits_a_terminal(name: str) -> None:
+    result = CliRunner().invoke(cli, [*name.split(), "--help"], terminal_width=80)
+    assert [line for line in result.output.splitlines() if len(line) > 80] == []
 
 
 def test_dash_h_is_help_too() -> None:
