@@ -41,17 +41,27 @@ class _Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
+            **getattr(record, "fields", {}),
         }
         return json_text(fields, indent=None)
 
 
+def logs_are_json() -> bool:
+    """Whether a log system reads standard error: then nothing but lines of JSON goes there."""
+    return any(isinstance(handler.formatter, _Json) for handler in logging.getLogger("batchsync").handlers)
+
+
 def set_up(*, quiet: bool, verbose: int, log_file: Path | None, log_format: str) -> None:
-    """Send the program's log to standard error (warnings; `verbose` for more) and to `log_file` (all of it)."""
+    """Send the program's log to standard error (warnings; `verbose` for more) and to `log_file` (all of it).
+
+    As JSON it is for a log system, which wants every event.
+    """
     formatter = _Json() if log_format == "json" else _Text()
     root = logging.getLogger("batchsync")
     root.handlers.clear()
     root.propagate = False
     screen = _AboveTheBar()
+    verbose = max(verbose, int(log_format == "json"))
     screen.setLevel(logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)])
     screen.setFormatter(formatter)
     root.addHandler(screen)
@@ -64,10 +74,12 @@ def set_up(*, quiet: bool, verbose: int, log_file: Path | None, log_format: str)
             raise SettingError(f"the log file {log_file} can't be written: {error.strerror}") from None
         file.setFormatter(formatter)
         root.addHandler(file)
-    root.setLevel(logging.DEBUG if verbose > 1 else logging.INFO)
+    # Below what anybody reads no record is made.
+    root.setLevel(min([screen.level, *([logging.DEBUG if verbose > 1 else logging.INFO] if log_file else [])]))
     # Progress lines are for everybody who has no bar, whatever the level of the rest.
     progress = logging.getLogger(PROGRESS)
     progress.handlers.clear()
+    progress.setLevel(logging.INFO)
     if not quiet and screen.level > logging.INFO:
         line = _AboveTheBar()
         line.setFormatter(formatter)

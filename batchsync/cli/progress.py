@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 from tqdm import tqdm
 
-from batchsync.cli.logs import PROGRESS
-from batchsync.cli.output import number
+from batchsync.cli.logs import PROGRESS, logs_are_json
+from batchsync.cli.output import counted, duration, number
 from batchsync.model.states import Shown
 from batchsync.runner.snapshot import Snapshot, Watcher
 
@@ -19,58 +18,78 @@ BAR_SECONDS = 0.5
 FIRST_LINE_SECONDS = 10.0
 LINE_SECONDS = 60.0
 READING_SECONDS = 1.0  # that reading files may take without a bar
-_ENDED = (Shown.COMPLETE, Shown.FAILED, Shown.CANCELED, Shown.HELD)
-_TOLD = (
-    Shown.UPLOADING,
-    Shown.SUBMITTING,
-    Shown.QUEUED,
-    Shown.RENDERING,
-    Shown.DOWNLOADING,
-    Shown.FAILED,
-    Shown.CANCELED,
-    Shown.HELD,
-)
+BAR = "{n_fmt}/{total_fmt} |{bar}| {percentage:3.0f}%{desc}"
 
 
-def told(snapshot: Snapshot) -> str:
-    """The jobs that are under way or ended badly, and the credits: `rendering 12 · failed 1 · 2,310 credits`."""
-    states = [f"{state.value} {number(snapshot.counts[state])}" for state in _TOLD if snapshot.counts[state]]
-    parts = [*states, f"{number(snapshot.credits.net)} credits"]
-    if snapshot.waiting:
-        parts.append(snapshot.waiting)
+def states(snapshot: Snapshot) -> str:
+    """The jobs by state, but for the complete ones that the bar counts: `pending 2 · rendering 12 · failed 1`."""
+    there = [state for state in Shown if snapshot.counts[state] and state is not Shown.COMPLETE]
+    return " · ".join(f"{state.value} {number(snapshot.counts[state])}" for state in there)
+
+
+def credits(snapshot: Snapshot) -> str:
+    """Credits taken, still at risk, and the cap: `2,310 credits · up to 400 more in flight · of at most 5,000`."""
+    parts = [f"{number(snapshot.credits.net)} credits"]
+    if snapshot.credits.reserved:
+        parts.append(f"up to {number(snapshot.credits.reserved)} more in flight")
+    if snapshot.cap is not None:
+        parts.append(f"of at most {number(snapshot.cap)}")
     return " · ".join(parts)
 
 
-def ended(snapshot: Snapshot) -> int:
-    """How many jobs are at their end, good or bad."""
-    return sum(snapshot.counts[state] for state in _ENDED)
+def pace(snapshot: Snapshot) -> list[str]:
+    """How fast it goes and how long it will take, once that means something."""
+    parts = []
+    if snapshot.rate is not None:
+        parts.append(f"{snapshot.rate * 60:,.3g} jobs/min" if snapshot.rate < 10 else f"{snapshot.rate:,.0f} jobs/s")
+    if snapshot.left:
+        parts.append(f"about {duration(snapshot.left)} left")
+    return parts
 
 
-class _WithBar:
-    """Closes its bar, if it has come to have one; a terminal that has gone is no fault."""
+def line(snapshot: Snapshot) -> str:
+    """All of it in one line, for logs."""
+    done = f"{number(snapshot.ended)} of {counted(snapshot.total, 'job')} ended"
+    parts = [done, states(snapshot), credits(snapshot), *pace(snapshot), snapshot.waiting]
+    return " · ".join(part for part in parts if part)
 
-    _bar: tqdm[Any] | None = None
+
+def progress_fields(snapshot: Snapshot) -> dict[str, Any]:
+    """The same for log systems."""
+    return {
+        "event": "progress",
+        "run": snapshot.run_id,
+        "jobs": {state.value: count for state, count in snapshot.counts.items() if count},
+        "credits": snapshot.credits.net,
+        "credits_in_flight": snapshot.credits.reserved,
+        "jobs_per_minute": None if snapshot.rate is None else round(snapshot.rate * 60, 2),
+        "seconds_left": None if snapshot.left is None else round(snapshot.left),
+        "waiting": snapshot.waiting,
+    }
+
+
+def clipped(text: str, width: int | None) -> str:
+    """`text` in one line of the terminal: what doesn't fit would push the lines below it around."""
+    return text if width is None or len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+class Progress:
+    """Shows snapshots of a run as they come: a bar and lines below it on a terminal, else a log line a minute."""
+
+    def __init__(self, *, enabled: bool, quiet: bool) -> None:
+        self._use_bar = enabled and not quiet and sys.stderr.isatty() and not logs_are_json()
+        self._lines = enabled and not quiet and not self._use_bar
+        self._next_line = FIRST_LINE_SECONDS
+        self._bars: list[tqdm[Any]] = []
+        self._log = logging.getLogger(PROGRESS)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                self._bar.close()
-
-
-class Progress(_WithBar):
-    """Shows snapshots of a run as they come. `watcher` is whom the run tells."""
-
-    def __init__(self, *, enabled: bool, quiet: bool) -> None:
-        self._use_bar = enabled and not quiet and sys.stderr.isatty()
-        self._lines = enabled and not quiet and not self._use_bar
-        self._next_line = FIRST_LINE_SECONDS
-        self._first: int | None = None
-        self._log = logging.getLogger(PROGRESS)
+    def __exit__(self, *_: object) -> None:
+        with suppress(OSError, ValueError):
+            for bar in reversed(self._bars):
+                bar.close()
 
     @property
     def watcher(self) -> Watcher | None:
@@ -80,41 +99,41 @@ class Progress(_WithBar):
         return Watcher(self.show, BAR_SECONDS if self._use_bar else FIRST_LINE_SECONDS)
 
     def show(self, snapshot: Snapshot) -> None:
-        """Bring the display up to date, if there still is one."""
+        """Bring the display up to date, if there still is one: a terminal that has gone is no fault."""
         with suppress(OSError, ValueError):
-            self._show(snapshot)
+            if self._use_bar:
+                self._draw(snapshot)
+            elif self._lines and snapshot.elapsed >= self._next_line:
+                self._next_line = snapshot.elapsed + LINE_SECONDS
+                self._log.info("%s", line(snapshot), extra={"fields": progress_fields(snapshot)})
 
-    def _show(self, snapshot: Snapshot) -> None:
-        done, total = ended(snapshot), sum(snapshot.counts.values())
-        if self._first is None:
-            self._first = done
-        if self._use_bar:
-            if self._bar is None:
-                self._bar = tqdm(
-                    total=total, initial=done, unit="job", file=sys.stderr, dynamic_ncols=True, smoothing=0.1
-                )
-            self._bar.n = done
-            self._bar.total = total
-            self._bar.set_postfix_str(told(snapshot), refresh=True)
-        elif self._lines and snapshot.elapsed >= self._next_line:
-            self._next_line = snapshot.elapsed + LINE_SECONDS
-            line = f"{number(done)} of {number(total)} jobs ended · {told(snapshot)}{self._eta(snapshot)}"
-            self._log.info("%s", line)
-
-    def _eta(self, snapshot: Snapshot) -> str:
-        done, total = ended(snapshot), sum(snapshot.counts.values())
-        finished = done - (self._first or 0)
-        if not finished or done == total:
-            return ""
-        minutes = snapshot.elapsed / finished * (total - done) / 60
-        return f" · about {minutes:.0f} min left" if minutes >= 1 else " · less than a minute left"
+    def _draw(self, snapshot: Snapshot) -> None:
+        if not self._bars:
+            how: dict[str, Any] = {"file": sys.stderr, "dynamic_ncols": True, "leave": False}
+            # With nothing but the counter as text: tqdm's own rate and time left know nothing of rounds of renders.
+            counter = tqdm(total=snapshot.total, unit="job", bar_format=BAR, position=0, **how)
+            self._bars = [counter, *(tqdm(bar_format="{desc}", position=n, **how) for n in (1, 2, 3))]
+        bar, *below = self._bars
+        bar.n, bar.total = snapshot.ended, snapshot.total
+        bar.set_description_str("".join(f" · {part}" for part in pace(snapshot)), refresh=True)
+        for text, words in zip(below, (states(snapshot), credits(snapshot), snapshot.waiting or ""), strict=True):
+            text.set_description_str(clipped(words, bar.ncols), refresh=True)
 
 
-class Reading(_WithBar):
+class Reading:
     """A bar while local files are read, for people at a terminal who wait for it longer than a moment."""
 
     def __init__(self, *, enabled: bool, quiet: bool) -> None:
-        self._use_bar = enabled and not quiet and sys.stderr.isatty()
+        self._use_bar = enabled and not quiet and sys.stderr.isatty() and not logs_are_json()
+        self._bar: tqdm[Any] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            with suppress(OSError, ValueError):
+                self._bar.close()
 
     def show(self, done: int, total: int) -> None:
         """Say that `done` of `total` files are read."""

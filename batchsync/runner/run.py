@@ -10,7 +10,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import anyio
@@ -21,6 +21,7 @@ from batchsync.errors import BatchsyncError, DiskFull, SettingError
 from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.ledger.views import Views
 from batchsync.model.states import UNFINISHED
+from batchsync.model.throughput import Throughput, seconds_left
 from batchsync.runner import process
 from batchsync.runner.books import IN_FLIGHT, Books, Statement
 from batchsync.runner.download import Downloads
@@ -108,6 +109,8 @@ class Run:
         self._started = self._clock.monotonic()
         self._start_patience = min(options.patience, START_PATIENCE_SECONDS)
         self._stopped: Stopped | None = None
+        self._throughput = Throughput()
+        self._usual: float | None = None
         self._jobs = 0
         self._floor: Floor | None = None
         self._hello_scope = anyio.CancelScope()
@@ -345,14 +348,20 @@ class Run:
             writer.close()
 
     def _view(self, views: Views) -> Snapshot:
-        return Snapshot(
+        now = self._clock.monotonic()
+        seen = Snapshot(
             self.id,
             views.counts(self._manifest_id),
             views.credits(self._manifest_id),
-            self._clock.monotonic() - self._started,
+            now - self._started,
             self._stopped,
             self._waiting(),
+            self._options.max_credits,
         )
+        self._throughput.note(now, seen.ended)
+        rate = self._throughput.per_second(now)
+        in_flight = min(self._options.max_in_flight, seen.total - seen.ended)
+        return replace(seen, rate=rate, left=seconds_left(seen.total - seen.ended, rate, self._usual, in_flight))
 
     def _waiting(self) -> str | None:
         floor = self._floor
