@@ -10,7 +10,7 @@ from sqlalchemy import Connection, and_, case, cast, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.types import BigInteger
 
-from batchsync.ledger.rows import scoped
+from batchsync.ledger.listing import scoped
 from batchsync.ledger.tables import CreditEntry, Job, JobTag, Manifest, Submission
 from batchsync.model.credits import MONEY_KINDS, EntryKind
 from batchsync.model.states import State

@@ -16,8 +16,8 @@ from functools import cache
 
 from batchsync.model.renders import USUAL_SECONDS, RenderKind
 
-# What one look less is worth in seconds of lag: 13 looks and 7 s are thought equally dear. Who lets looks be closer than
-# is usual has them cheaper.
+# What one look less is worth in seconds of lag: 13 looks and 7 s are thought equally dear. Who lets looks be closer
+# than is usual has them cheaper.
 LOOK_SECONDS = 7 / 13
 
 # What is believed until renders were seen: the vendor's median, spread as render times are; or that all goes fast.
