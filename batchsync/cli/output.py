@@ -220,6 +220,16 @@ def credit_line(credits: Totals, usd: Decimal | None) -> str:
     return text
 
 
+def pace(rate: float | None, left: float | None) -> list[str]:
+    """How fast jobs end (per second) and how long the rest will take (seconds), where that is known."""
+    parts = []
+    if rate is not None:
+        parts.append(f"{rate * 60:,.3g} jobs/min" if rate < 10 else f"{rate:,.0f} jobs/s")
+    if left:
+        parts.append(f"about {duration(left)} left")
+    return parts
+
+
 def problem_json(problem: Problem) -> dict[str, Any]:
     """A fault or warning as data."""
     return {

@@ -10,7 +10,7 @@ from typing import Any, Self
 from tqdm import tqdm
 
 from batchsync.cli.logs import PROGRESS, logs_are_json
-from batchsync.cli.output import counted, duration, number
+from batchsync.cli.output import counted, number, pace
 from batchsync.model.states import Shown
 from batchsync.runner.snapshot import Snapshot, Watcher
 
@@ -28,29 +28,19 @@ def states(snapshot: Snapshot) -> str:
 
 
 def credits(snapshot: Snapshot) -> str:
-    """Credits taken, still at risk, and the cap: `2,310 credits · up to 400 more in flight · of at most 5,000`."""
-    parts = [f"{number(snapshot.credits.net)} credits"]
-    if snapshot.credits.reserved:
-        parts.append(f"up to {number(snapshot.credits.reserved)} more in flight")
+    """Credits settled, in flight, and the cap: `2,310 credits settled · 400 in flight · of at most 5,000`."""
+    parts = [f"{number(snapshot.credits.net - snapshot.flight.charged)} credits settled"]
+    if snapshot.flight.credits:
+        parts.append(f"{number(snapshot.flight.credits)} in flight")
     if snapshot.cap is not None:
         parts.append(f"of at most {number(snapshot.cap)}")
     return " · ".join(parts)
 
 
-def pace(snapshot: Snapshot) -> list[str]:
-    """How fast it goes and how long it will take, once that means something."""
-    parts = []
-    if snapshot.rate is not None:
-        parts.append(f"{snapshot.rate * 60:,.3g} jobs/min" if snapshot.rate < 10 else f"{snapshot.rate:,.0f} jobs/s")
-    if snapshot.left:
-        parts.append(f"about {duration(snapshot.left)} left")
-    return parts
-
-
 def line(snapshot: Snapshot) -> str:
     """All of it in one line, for logs."""
     done = f"{number(snapshot.ended)} of {counted(snapshot.total, 'job')} ended"
-    parts = [done, states(snapshot), credits(snapshot), *pace(snapshot), snapshot.waiting]
+    parts = [done, states(snapshot), credits(snapshot), *pace(snapshot.rate, snapshot.left), snapshot.waiting]
     return " · ".join(part for part in parts if part)
 
 
@@ -61,7 +51,7 @@ def progress_fields(snapshot: Snapshot) -> dict[str, Any]:
         "run": snapshot.run_id,
         "jobs": {state.value: count for state, count in snapshot.counts.items() if count},
         "credits": snapshot.credits.net,
-        "credits_in_flight": snapshot.credits.reserved,
+        "credits_in_flight": snapshot.flight.credits,
         "jobs_per_minute": None if snapshot.rate is None else round(snapshot.rate * 60, 2),
         "seconds_left": None if snapshot.left is None else round(snapshot.left),
         "waiting": snapshot.waiting,
@@ -115,7 +105,7 @@ class Progress:
             self._bars = [counter, *(tqdm(bar_format="{desc}", position=n, **how) for n in (1, 2, 3))]
         bar, *below = self._bars
         bar.n, bar.total = snapshot.ended, snapshot.total
-        bar.set_description_str("".join(f" · {part}" for part in pace(snapshot)), refresh=True)
+        bar.set_description_str("".join(f" · {part}" for part in pace(snapshot.rate, snapshot.left)), refresh=True)
         for text, words in zip(below, (states(snapshot), credits(snapshot), snapshot.waiting or ""), strict=True):
             text.set_description_str(clipped(words, bar.ncols), refresh=True)
 

@@ -13,6 +13,7 @@ from sqlalchemy import and_, bindparam, func, select
 from batchsync.errors import UnknownManifest
 from batchsync.ledger.check import Broken, check
 from batchsync.ledger.evidence import Standing, doubts, known_credits, loose, readings, standing
+from batchsync.ledger.flight import Flight, ended_since, flight
 from batchsync.ledger.known import LedgerJobs
 from batchsync.ledger.listing import scoped
 from batchsync.ledger.mine import IS_MINE, NEVER_PUT_OFF, PUT_OFF, STATES
@@ -230,6 +231,14 @@ class Views(Rows):
         sums = scoped(select(CreditEntry.kind, func.sum(CreditEntry.amount)), manifest_id, CreditEntry.job_seq)
         rows = self.connection.execute(sums.group_by(CreditEntry.kind)).all()
         return totals([(kind, int(amount)) for kind, amount in rows], int(estimated))
+
+    def flight(self, manifest_id: int | None = None) -> Flight:
+        """What is at the vendor now."""
+        return flight(self.connection, manifest_id)
+
+    def ended_since(self, since: float, manifest_id: int | None = None) -> int:
+        """How many jobs have come to their end since then (epoch seconds)."""
+        return ended_since(self.connection, since, manifest_id)
 
     def unfinished(self, manifest_id: int | None = None) -> int:
         """How many jobs are not at their end."""

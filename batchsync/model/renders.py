@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 USUAL_SECONDS = 229.0  # the vendor's published median from creation to completion, 30 days to 2026-07-20
+ENOUGH_RENDERS = 20  # from so many on, a ledger's own median says more than the vendor's published one
 STALLED_FACTOR = 16.0  # about an hour
 STALLED_SECONDS_PER_SECOND = 20.0  # and longer for a long clip
 

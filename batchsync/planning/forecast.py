@@ -11,12 +11,10 @@ from fractions import Fraction
 
 from batchsync.model.credits import clip_seconds, frames_cost
 from batchsync.model.job import Mode, PlannedJob
-from batchsync.model.renders import USUAL_SECONDS
+from batchsync.model.renders import ENOUGH_RENDERS, USUAL_SECONDS
 from batchsync.model.seen import Seen, Settled
 from batchsync.planning.plan import Plan, Uploads
 from batchsync.planning.pricing import Price
-
-ENOUGH_RENDERS = 20  # from so many on, a ledger's own median says more than the vendor's published one
 
 
 @dataclass(frozen=True, slots=True)

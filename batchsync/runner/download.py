@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,7 +18,10 @@ from batchsync.runner import saving
 from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.receiving import receive
 from batchsync.runner.stage import LOOK_SECONDS, Stage
+from batchsync.runner.telling import told
 from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
+
+log = logging.getLogger("batchsync.run")
 
 MOST_READINGS = 4  # of a file whose end can't be told from a cut, before the try counts as failed
 JOBS_PER_TRANSFER = 4  # while some receive, others wait for the disk
@@ -86,6 +90,7 @@ class Downloads:
             await self._give_up(job, OutputError.code, f"{error.filename or job.output}: {error.strerror}")
             return
         await floor.ledger.write(lambda w: w.output_saved(job.seq, floor.run_id, paths))
+        log.info("job %s is complete: %s", job.id, paths[0], extra=told("complete", job=job.id, files=paths))
 
     async def _give_up(self, job: ClaimedJob, code: str, message: str) -> None:
         message = f"{message}; it is rendered and paid for, and `batchsync retry {job.id}` downloads it again"

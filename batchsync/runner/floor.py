@@ -20,6 +20,7 @@ from batchsync.model.states import State
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.pacer import Pacer, Priority
 from batchsync.runner.schedule import Schedule
+from batchsync.runner.telling import told
 from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
 
 if TYPE_CHECKING:
@@ -174,14 +175,14 @@ class Floor:
     def close(self, why: Stopped) -> None:
         """Submit nothing new; what is in flight is followed to its end."""
         if self.closed is None and self.stopped is None:
-            log.warning("nothing new is submitted: %s", why.value)
+            log.warning("nothing new is submitted: %s", why.value, extra=told("closed", why=why.value))
             self.closed = why
             self.changed()
 
     def stop(self, why: Stopped) -> None:
         """End the run soon: nothing new starts, and only requests that cost money are seen through."""
         if self.stopped is None:
-            log.warning("stopping: %s", why.value)
+            log.warning("stopping: %s", why.value, extra=told("stopping", why=why.value))
             self.stopped = why
             self.stopping.set()
             self.changed()
@@ -225,19 +226,22 @@ class Floor:
                 pause = backoff.delay(self.outage.pauses, random.random())  # noqa: S311
                 self.pacer.pause(min(pause, LONGEST_PAUSE_SECONDS))
                 if self.outage.pauses == TOLD_PAUSES:
-                    log.warning("the vendor is out of reach: %s; waiting for it", trouble.message)
+                    why = trouble.message
+                    log.warning("the vendor is out of reach: %s; waiting for it", why, extra=told("unreachable"))
             return
         if trouble is not None and trouble.next is Next.PACED:
             before = self.pacer.paused_for
             self.pacer.limited(trouble.retry_after, left)
             if before < TOLD_SECONDS <= self.pacer.paused_for:
-                log.warning("the vendor asks for a rest: all requests wait for %.0f s", self.pacer.paused_for)
+                seconds = self.pacer.paused_for
+                extra = told("rate_limited", seconds=round(seconds, 1))
+                log.warning("the vendor asks for a rest: all requests wait for %.0f s", seconds, extra=extra)
         else:
             self.pacer.succeeded(left)
         if trouble is None or trouble.next is not Next.FATAL:
             self.answered = True
         if self.outage.pauses >= TOLD_PAUSES:
-            log.warning("the vendor answers again: going on")
+            log.warning("the vendor answers again: going on", extra=told("reachable"))
         self.outage = Outage()
 
     async def share_pace(self) -> None:
@@ -250,7 +254,7 @@ class Floor:
     def got_through(self, lane: Lane) -> None:
         """Work of that kind went well: whoever can't get through meanwhile has a trouble of its own."""
         if self.ways[lane].told:
-            log.warning("%s get through again: going on", lane.value)
+            log.warning("%s get through again: going on", lane.value, extra=told("through", what=lane.value))
         self.ways[lane] = Way(through=self.clock.now())
 
     def _is_stuck(self, lane: Lane, trouble: Trouble) -> None:
@@ -259,7 +263,8 @@ class Floor:
         way.stuck = way.stuck or now
         if not way.told and now - way.stuck >= TOLD_SECONDS and self.outage.pauses < TOLD_PAUSES:
             way.told = True
-            log.warning("%s don't get through: %s; trying again", lane.value, trouble.message)
+            extra = told("stuck", what=lane.value)
+            log.warning("%s don't get through: %s; trying again", lane.value, trouble.message, extra=extra)
 
     def is_alone(self, job: ClaimedJob, lane: Lane) -> bool:
         """Whether `job` has failed for longer than patience while others got through.
@@ -304,7 +309,8 @@ class Floor:
         paced = trouble.next is Next.PACED
         not_before = now if paced else self.retry_at(job.tries, trouble.retry_after)
         wait = max(not_before - now, self.pacer.paused_for)
-        log.info("job %s: %s (%s); next try in %.0f s", job.id, message, code, wait)
+        extra = told("retry_later", job=job.id, code=code, seconds=round(wait, 1))
+        log.info("job %s: %s (%s); next try in %.0f s", job.id, message, code, wait, extra=extra)
         await self.ledger.write(
             lambda w: w.attempt_failed(job.seq, self.run_id, code, message, not_before, strike=strike)
         )
@@ -317,7 +323,8 @@ class Floor:
 
     def count_failure(self, job: ClaimedJob, code: str, message: str) -> None:
         """Count a job that ended badly, against --max-failures."""
-        log.warning("job %s failed: %s (%s)", job.id, message, code)
+        extra = told("failed", job=job.id, code=code, project=job.project_id)
+        log.warning("job %s failed: %s (%s)", job.id, message, code, extra=extra)
         self.left_vendor()
         self.failures += 1
         borne = self.options.max_failures

@@ -15,6 +15,7 @@ from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import LOOK_SECONDS, Stage
+from batchsync.runner.telling import told
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
@@ -74,10 +75,13 @@ class Looks:
             message = "canceled at the vendor"
             await floor.ledger.write(lambda w: w.vendor_canceled(seq, floor.run_id, credits, message))
             floor.left_vendor()
-            log.warning("job %s was canceled at the vendor", job.id)
+            extra = told("canceled", job=job.id, project=job.project_id, credits=credits)
+            log.warning("job %s was canceled at the vendor", job.id, extra=extra)
         elif project.status == "complete" and project.downloads:
             floor.links[seq] = Links(project.downloads, floor.clock.now(), first=job.rendered_at is None)
             await floor.ledger.write(lambda w: w.render_done(seq, floor.run_id, credits, project.fps))
+            extra = told("rendered", job=job.id, project=job.project_id, credits=credits)
+            log.info("job %s is rendered", job.id, extra=extra)
             floor.stages[State.RENDERED].hand(job)
             floor.left_vendor()
         elif project.status == "complete":
@@ -101,6 +105,7 @@ class Looks:
             log.warning(
                 "job %s is stalled: project %s has been %s for %.0f min, far longer than usual; it is still followed",
                 *(job.id, job.project_id, project.status, (now - submitted_at) / 60),
+                extra=told("stalled", job=job.id, project=job.project_id, seconds=round(now - submitted_at)),
             )
         look_at = floor.schedule.next_look(job.seq, kind_of(job), submitted_at, now, stalled=stalled)
         await self._look_later(job, project, look_at)
@@ -146,7 +151,8 @@ class Looks:
             )
             floor.ring(State.RENDERING, look_at)
         elif await floor.ledger.write(lambda w: w.claim_refuted(job.seq, floor.run_id)):
-            log.warning("job %s is held again: the vendor knows no project %s", job.id, job.project_id)
+            extra = told("held", job=job.id, code="unknown_project", project=job.project_id)
+            log.warning("job %s is held again: the vendor knows no project %s", job.id, job.project_id, extra=extra)
         elif job.vendor_status == "missing":
             await self._not_there(job, "deleted", None, "the vendor still knows no such project")
         else:

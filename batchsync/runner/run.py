@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from statistics import median
 from typing import Any
 
 import anyio
@@ -20,6 +21,7 @@ from batchsync.clock import Clock, SystemClock
 from batchsync.errors import BatchsyncError, DiskFull, SettingError
 from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.ledger.views import Views
+from batchsync.model.renders import ENOUGH_RENDERS
 from batchsync.model.states import UNFINISHED
 from batchsync.model.throughput import Throughput, seconds_left
 from batchsync.runner import process
@@ -32,6 +34,7 @@ from batchsync.runner.signals import received
 from batchsync.runner.snapshot import Snapshot, Watcher
 from batchsync.runner.stage import Stage
 from batchsync.runner.submit import MOST_LOST, Submissions
+from batchsync.runner.telling import told
 from batchsync.runner.upload import Uploads
 from batchsync.vendor.port import Vendor, VendorTrouble
 
@@ -119,6 +122,9 @@ class Run:
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
         self._jobs = self._start()
+        log.info(
+            "run %s begins: %d jobs", self.id, self._jobs, extra=told("run_begins", run=self.id, jobs=self._jobs)
+        )
         if self._jobs:
             writer = GroupCommit(self._ledger, self.id)
             with _one_error():
@@ -130,7 +136,11 @@ class Run:
                         await self._leave(writer)
         else:
             self._ledger.write(lambda w: w.end_run(None), self.id)
-        return self.snapshot()
+        end = self.snapshot()
+        counts = {state.value: count for state, count in end.counts.items() if count}
+        extra = told("run_ends", run=self.id, stopped=end.stopped, jobs=counts, credits=end.credits.net)
+        log.info("run %s ends: %s", self.id, end.stopped or "nothing is left to do", extra=extra)
+        return end
 
     # --- beginning ---
 
@@ -168,7 +178,7 @@ class Run:
             with self._hello_scope, anyio.move_on_after(self._start_patience) as patience:
                 first = await books.first()
             if patience.cancelled_caught:
-                log.error("the vendor can't be reached")
+                log.error("the vendor can't be reached", extra=told("unreachable"))
                 self._stopped = self._stopped or Stopped.UNREACHABLE
             if self._stopped is None:
                 if first is not None:
@@ -180,7 +190,10 @@ class Run:
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope, pace)
                 floor.jobs = self._jobs
                 floor.answered = account is not None
-                floor.schedule.remember(await writer.read(lambda v: v.render_times(PAST_RENDERS)))
+                past = await writer.read(lambda v: v.render_times(PAST_RENDERS))
+                floor.schedule.remember(past)
+                if len(past) >= ENOUGH_RENDERS:
+                    self._usual = median(seconds for _, seconds in past)
                 await self._stages_until_done(floor, books)
             await self._goodbye(books)
             outer.cancel_scope.cancel()
@@ -284,7 +297,8 @@ class Run:
             return
         cheapest = await floor.ledger.read(lambda v: v.cheapest_waiting(self.id))
         if account.credits is not None and cheapest is not None and account.credits >= cheapest:
-            log.warning("the account has %d credits again: going on", account.credits)
+            extra = told("credits_again", credits=account.credits)
+            log.warning("the account has %d credits again: going on", account.credits, extra=extra)
             floor.broke = False
             floor.changed()
 
@@ -361,7 +375,8 @@ class Run:
         self._throughput.note(now, seen.ended)
         rate = self._throughput.per_second(now)
         in_flight = min(self._options.max_in_flight, seen.total - seen.ended)
-        return replace(seen, rate=rate, left=seconds_left(seen.total - seen.ended, rate, self._usual, in_flight))
+        left = seconds_left(seen.total - seen.ended, rate, self._usual, in_flight)
+        return replace(seen, rate=rate, left=left, flight=views.flight(self._manifest_id))
 
     def _waiting(self) -> str | None:
         floor = self._floor

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from batchsync.ledger.flight import Flight
 from batchsync.model.credits import Totals
 from batchsync.model.states import Shown
 from batchsync.runner.options import Stopped
 
+_GROUNDED = Flight()
 _ENDED = (Shown.COMPLETE, Shown.FAILED, Shown.CANCELED, Shown.HELD)
 
 
@@ -29,6 +31,7 @@ class Snapshot:
     cap: int | None = None
     rate: float | None = None
     left: float | None = None
+    flight: Flight = _GROUNDED
 
     @property
     def total(self) -> int:

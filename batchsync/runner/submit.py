@@ -17,6 +17,7 @@ from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import Stage
+from batchsync.runner.telling import told
 from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Unknown
 
 log = logging.getLogger("batchsync.run")
@@ -136,6 +137,8 @@ class Submissions:
             became = await floor.ledger.write(
                 lambda w: w.accepted(seq, submission, project, credits, look_at, status, owner=floor.run_id)
             )
+            extra = told("submitted", job=intent.job.id, project=project, credits=credits)
+            log.info("job %s is project %s", intent.job.id, project, extra=extra)
             if became is Accepted.KEPT:
                 floor.stages[State.RENDERING].hand(intent.job.as_accepted(project, credits, now), look_at)
             elif became is Accepted.FOLLOWED:
@@ -166,7 +169,8 @@ class Submissions:
             floor.out_of_credits()
         elif trouble.next is not Next.PACED:
             not_before = floor.retry_at(intent.job.tries, trouble.retry_after)
-        log.info("job %s was not created: %s (%s)", intent.job.id, message, code)
+        extra = told("not_created", job=intent.job.id, code=code, status=status)
+        log.info("job %s was not created: %s (%s)", intent.job.id, message, code, extra=extra)
         await floor.ledger.write(
             lambda w: w.deferred(seq, submission, code, message, not_before, status, failing=again)
         )
@@ -186,11 +190,10 @@ class Submissions:
         self.floor.left_vendor()
         if await self.floor.ledger.write(write):
             self.floor.ring(State.UPLOADED)
-            log.warning(
-                "job %s is sent again, though it may have been created: %s (%s)", intent.job.id, message, code
-            )
+            words, event = "job %s is sent again, though it may have been created: %s (%s)", "sent_again"
         else:
-            log.warning("job %s is held: %s (%s)", intent.job.id, message, code)
+            words, event = "job %s is held: %s (%s)", "held"
+        log.warning(words, intent.job.id, message, code, extra=told(event, job=intent.job.id, code=code))
 
 
 _ODD_ANSWERS = {

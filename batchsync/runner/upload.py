@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
@@ -19,7 +20,10 @@ from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
 from batchsync.runner.reading import Changed, Source, pieces
 from batchsync.runner.slots import Given, Item, Kind, Slots
 from batchsync.runner.stage import LOOK_SECONDS, Stage
+from batchsync.runner.telling import told
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
+
+log = logging.getLogger("batchsync.run")
 
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long the vendor keeps an upload
 REUSE_MARGIN_SECONDS = 12 * 3600.0  # an upload is used again only while it is sure to outlive the night
@@ -144,6 +148,7 @@ class Uploads:
                 (given,) = await self._slots.get([asset.item])
                 size = await self._put(asset, given, known)
         floor.got_through(Lane.UPLOAD)
+        log.info("uploaded %s", asset.path, extra=told("uploaded", file=asset.path, bytes=size))
         there = AtVendor(given.slot.file_path, floor.clock.now() + KEPT_SECONDS)
         await floor.ledger.write(
             lambda w: w.uploaded(floor.upload_scope, asset.digest, asset.kind, size, there.path, there.until)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -11,11 +12,24 @@ import click
 
 from batchsync.cli import options as o
 from batchsync.cli.held import held_lines
-from batchsync.cli.output import clean, counted, credit_line, duration, number, print_json, say, summary_json
+from batchsync.cli.output import (
+    clean,
+    counted,
+    credit_line,
+    duration,
+    number,
+    pace,
+    print_json,
+    say,
+    state_colour,
+    summary_json,
+)
+from batchsync.cli.watching import redraw
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.rows import JobFilter, JobView
 from batchsync.ledger.views import Views
 from batchsync.model.states import Shown
+from batchsync.model.throughput import WINDOW_SECONDS, per_second, seconds_left
 from batchsync.planning.pricing import Price
 from batchsync.report.money import worth
 from batchsync.runner.options import Stopped
@@ -39,30 +53,13 @@ def command(ledger: str, manifest: str | None, watch: bool, price: str | None, a
     money = Price.parse(price) if price else None
     with Ledger(ledger) as book:
         if as_json:
-            snapshot = book.read(lambda v: _look(v, manifest, None)).snapshot
-            stopped = snapshot.stopped.value if snapshot.stopped else None
-            print_json(
-                summary_json(
-                    snapshot.run_id or None,
-                    book.location,
-                    stopped,
-                    snapshot.counts,
-                    snapshot.credits,
-                    snapshot.elapsed,
-                )
-            )
-            return 0
-        while True:
-            look = book.read(lambda v: _look(v, manifest, money))
-            if watch:
-                click.clear()
-            _print(look)
-            if not watch:
-                return 0
-            try:
-                time.sleep(2)
-            except KeyboardInterrupt:
-                return 0
+            print_json(_json(book.read(lambda v: _look(v, manifest, None)), book.location))
+        elif watch:
+            redraw(lambda: _lines(book.read(lambda v: _look(v, manifest, money))))
+        else:
+            for line in _lines(book.read(lambda v: _look(v, manifest, money))):
+                say(line)
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +76,40 @@ class Look:
 def _look(views: Views, manifest: str | None, price: Price | None) -> Look:
     manifest_id = views.manifest_number(manifest) if manifest else None
     run = views.last_run()
-    run_id, elapsed, stopped, line = "", 0.0, None, ""
+    snapshot, line = Snapshot("", views.counts(manifest_id), views.credits(manifest_id), 0.0), ""
     if run is not None:
-        run_id = run["id"]
         elapsed = (run["ended_at"] or views.now) - run["started_at"]
         stopped = Stopped(run["stopped"]) if run["stopped"] else None
-        line = f"Last run {clean(run_id)}: {_how(run, elapsed)}"
-    snapshot = Snapshot(run_id, views.counts(manifest_id), views.credits(manifest_id), elapsed, stopped)
+        snapshot = replace(snapshot, run_id=run["id"], elapsed=elapsed, stopped=stopped)
+        line = f"Last run {clean(run['id'])}: {_how(run, elapsed)}"
+        if run["ended_at"] is None:
+            snapshot = _speed(views, snapshot, manifest_id)
+    snapshot = replace(snapshot, flight=views.flight(manifest_id))
     held = views.jobs(JobFilter((Shown.HELD.value,), manifest_id))
     usd = worth(views, price, manifest_id) if price else None
     return Look(snapshot, usd, line, held, views.stalled(manifest_id))
+
+
+def _speed(views: Views, snapshot: Snapshot, manifest_id: int | None) -> Snapshot:
+    """With what is known of a run that goes on: how fast jobs end of late, and how long the rest will take."""
+    seconds = min(WINDOW_SECONDS, snapshot.elapsed)
+    rate = per_second(views.ended_since(views.now - seconds, manifest_id), seconds)
+    return replace(snapshot, rate=rate, left=seconds_left(snapshot.total - snapshot.ended, rate, None, 0))
+
+
+def _json(look: Look, ledger: str) -> dict[str, Any]:
+    """The contract's object, and what only a watcher wants to know."""
+    snapshot, flight = look.snapshot, look.snapshot.flight
+    stopped = snapshot.stopped.value if snapshot.stopped else None
+    summary = summary_json(
+        snapshot.run_id or None, ledger, stopped, snapshot.counts, snapshot.credits, snapshot.elapsed
+    )
+    return summary | {
+        "in_flight": {"jobs": flight.jobs, "credits": flight.credits, "oldest_job": flight.oldest_id},
+        "jobs_per_minute": None if snapshot.rate is None else round(snapshot.rate * 60, 2),
+        "seconds_left": None if snapshot.left is None else round(snapshot.left),
+        "stalled": len(look.stalled),
+    }
 
 
 def _how(run: dict[str, Any], elapsed: float) -> str:
@@ -100,22 +121,24 @@ def _how(run: dict[str, Any], elapsed: float) -> str:
     return f"has been going on for {duration(elapsed)}"
 
 
-def _print(look: Look) -> None:
-    snapshot = look.snapshot
-    total = sum(snapshot.counts.values())
-    say(f"{counted(total, 'job')}, {number(snapshot.counts[Shown.COMPLETE])} complete")
+def _lines(look: Look) -> Iterator[str]:
+    snapshot, flight = look.snapshot, look.snapshot.flight
+    share = f" ({snapshot.counts[Shown.COMPLETE] * 100 // snapshot.total} %)" if snapshot.total else ""
+    yield f"{counted(snapshot.total, 'job')}, {number(snapshot.counts[Shown.COMPLETE])} complete{share}"
     for state in Shown:
         if snapshot.counts[state]:
-            say(f"  {state.value:<12}{snapshot.counts[state]:>9,}")
-    say(credit_line(snapshot.credits, look.usd))
+            yield f"  {click.style(f'{state.value:<12}', fg=state_colour(state))}{snapshot.counts[state]:>9,}"
+    yield credit_line(snapshot.credits, look.usd)
+    if flight.jobs and flight.oldest_at is not None:
+        age = duration(time.time() - flight.oldest_at)
+        yield f"In flight: {counted(flight.jobs, 'job')}, the oldest for {age} ({clean(flight.oldest_id)})"
     if look.last_run:
-        say(look.last_run)
+        yield look.last_run
+    if speed := pace(snapshot.rate, snapshot.left):
+        yield f"  {' · '.join(speed)}"
     if look.stalled:
         oldest = look.stalled[0]
         age = duration(time.time() - (oldest.submitted_at or 0.0))
-        say(
-            f"Stalled: {counted(len(look.stalled), 'render')} far beyond the usual time; still followed, never sent "
-            f"again. The oldest is {clean(oldest.id)} (project {clean(oldest.project_id)}), for {age}."
-        )
-    for line in held_lines(look.held):
-        say(line)
+        yield f"Stalled: {counted(len(look.stalled), 'render')} far beyond the usual time; still followed, never sent"
+        yield f"  again. The oldest is {clean(oldest.id)} (project {clean(oldest.project_id)}), for {age}."
+    yield from held_lines(look.held)
