@@ -13,6 +13,9 @@ from batchsync.model.states import UNFINISHED, Event, State
 LONGEST_WAIT_SECONDS = 3600.0  # four times as long as any vendor's wish is granted
 
 _LEASE = update(table(Job)).where(Job.seq.in_(bindparam("at_seqs", expanding=True)))
+_OWNED = and_(Job.seq.in_(bindparam("at_seqs", expanding=True)), Job.lease_owner == bindparam("owner"))
+_RENEW = update(table(Job)).where(_OWNED)
+_MINE = select(Job.seq).where(_OWNED)
 _UNFINISHED = Job.state.in_([state.value for state in UNFINISHED])
 
 
@@ -28,10 +31,10 @@ class Leases(Moves):
         """Keep the leases of jobs that are in hand. Returns those that `owner` doesn't hold (any more)."""
         lost: set[int] = set()
         for batch in chunks(seqs):
-            mine = and_(Job.seq.in_(batch), Job.lease_owner == owner)
-            kept = self.connection.execute(update(table(Job)).where(mine).values(lease_until=self.now + lease))
+            mine = {"at_seqs": batch, "owner": owner}
+            kept = self.connection.execute(_RENEW, mine | {"lease_until": self.now + lease})
             if kept.rowcount < len(batch):
-                lost |= set(batch) - set(self.connection.execute(select(Job.seq).where(mine)).scalars())
+                lost |= set(batch) - set(self.connection.execute(_MINE, mine).scalars())
         return lost
 
     def release(self, owner: str) -> list[int]:

@@ -323,6 +323,7 @@ class Run:
         while True:
             await anyio.sleep(HEARTBEAT_SECONDS)
             in_hand = [seq for stage in floor.stages.values() for seq in stage.seqs]
+            waiting = [(stage, [piece for _, _, piece in stage.handed]) for stage in floor.stages.values()]
 
             def write(w: Writes, in_hand: list[int] = in_hand) -> tuple[set[int], list[int]]:
                 return w.renew(in_hand, self.id, LEASE_SECONDS), w.reap(process.is_dead)
@@ -333,8 +334,8 @@ class Run:
             except DiskFull as error:
                 floor.disk_full(error)
                 continue
-            for stage in floor.stages.values():
-                stage.forget(lost)
+            for stage, pieces in waiting:
+                stage.forget([piece for piece in pieces if piece.seq in lost])
             if held:
                 log.warning("%d jobs are held: another run ended while they were being submitted", len(held))
             floor.changed()

@@ -74,10 +74,11 @@ class Stage(Generic[Work]):
         heapq.heappush(self.handed, (at, piece.seq, piece))
         self._bell.set()
 
-    def forget(self, lost: Collection[int]) -> None:
+    def forget(self, lost: Collection[Work]) -> None:
         """Drop handed jobs that others have taken over; what is being worked on finds out when it writes."""
         if lost:
-            self.handed = [item for item in self.handed if item[1] not in lost]
+            dropped = {id(piece) for piece in lost}  # not by number: it may have come anew meanwhile
+            self.handed = [item for item in self.handed if id(item[2]) not in dropped]
             heapq.heapify(self.handed)
 
     def ring(self, at: float = 0.0) -> None:

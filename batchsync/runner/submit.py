@@ -68,7 +68,8 @@ class Submissions:
             self._tell_guarded(intent)
         self._exposure = got.exposure
         floor.capped, floor.full = got.capped, got.full
-        floor.ring(State.PLANNED)  # there is room for the files of others now
+        if got.intents:
+            floor.ring(State.PLANNED)  # there is room for the files of others now
         if len(got.intents) == turns:
             floor.ring(State.UPLOADED)  # it was the pace that let no more go, and there may be more
         return got.intents

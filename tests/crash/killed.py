@@ -77,8 +77,8 @@ TRANSFERS = ("put", "download")
 FILES = _files()
 
 POINTS = (
-    "ledger.migrate:before",
-    "ledger.migrate:after",
+    "ledger.create:before",
+    "ledger.create:after",
     "ledger.statement",  # after any statement of any transaction
     *(f"ledger.{name}:{when}" for name in WRITES for when in ("uncommitted", "committed")),
     *(f"vendor.{name}:{when}" for name in REQUESTS for when in ("before", "sent", "answered", "after")),
@@ -130,7 +130,7 @@ class _Written(threading.local):
 
 
 def _arm_ledger(trap: Trap) -> None:
-    schema.migrate = _around(trap, "ledger.migrate", schema.migrate)
+    schema.create = _around(trap, "ledger.create", schema.create)
     event.listen(Engine, "after_cursor_execute", lambda *_: trap("ledger.statement"))
     written = _Written()
     for name in WRITES:

@@ -38,6 +38,7 @@ BIG = 3_000_000
 # A plain run comes to most points; these are brought about. By the point, or by what stands before its last colon.
 CASES = {
     "ledger.statement": Case(number=150),
+    "ledger.claim": Case(before=((RUN, "ledger.render_done:committed"),)),
     "ledger.renew": Case("put:slow:0.6:times=1"),
     "ledger.reap": Case(before=((RUN, "vendor.submit:answered"),)),
     "ledger.release": Case(before=((RUN, "vendor.put:before"),)),

@@ -118,6 +118,19 @@ def test_a_migrated_ledger_is_what_the_tables_declare_down_to_checks_and_names(
         assert found[name] == wanted[name], name
 
 
+def test_a_new_ledger_is_what_all_migrations_would_have_made(migrated: Path, tmp_path: Path) -> None:
+    new = tmp_path / "new.db"
+    with Ledger(str(new), create=True) as ledger:
+        assert ledger.read(lambda v: v.sizes())["jobs"] == 0
+    assert structure(new) == structure(migrated)
+    with connected(new) as one, connected(migrated) as other:
+        version = "SELECT sql FROM sqlite_master WHERE name = 'alembic_version'"
+        found, wanted = (" ".join(c.exec_driver_sql(version).scalar_one().split()) for c in (one, other))
+        assert found == wanted
+        stamp = "SELECT version_num FROM alembic_version"
+        assert one.exec_driver_sql(stamp).all() == other.exec_driver_sql(stamp).all() == [(schema.HEAD,)]
+
+
 def test_the_checks_know_every_state_and_every_kind_of_entry(migrated: Path) -> None:
     with connected(migrated) as connection:
         inspector = inspect(connection)

@@ -141,10 +141,12 @@ async def test_it_claims_nothing_while_it_may_not(floor: Floor) -> None:
 
 async def test_what_others_have_taken_over_is_dropped(floor: Floor, clock: Hands) -> None:
     line = Line(floor, 1)
-    for seq in range(5):
-        line.stage.hand(Piece(seq), clock.at + 5 - seq)
-    line.stage.forget({1, 3})
-    assert sorted(line.stage.seqs) == [0, 2, 4]
+    pieces = [Piece(seq) for seq in range(5)]
+    for piece in pieces:
+        line.stage.hand(piece, clock.at + 5 - piece.seq)
+    line.stage.hand(Piece(1), clock.at + 9)
+    line.stage.forget([pieces[1], pieces[3]])
+    assert sorted(line.stage.seqs) == [0, 1, 2, 4], "what has come anew meanwhile is another piece"
     assert line.stage.handed[0][1] == 4
 
 
