@@ -68,7 +68,7 @@ def command(
     \b
     batchsync report --by tag:lang
     batchsync report --by day --since 2026-05-01 --until 2026-06-01 -o may.html
-    batchsync report --by month --price usage:creator --format csv --bom -o credits.csv
+    batchsync report --by month --price usage:creator --bom -o credits.csv
     """
     check_by(by)
     how = how or _format_of(file)
