@@ -27,6 +27,15 @@ if TYPE_CHECKING:
     from batchsync.model.problem import Problem
 
 
+# What a command ends with. `batchsync --help` and the README print this table.
+EXIT_CODES = {
+    0: "every job is complete; for all but `run` and `resume`: done",
+    1: "the run came to its end, and some jobs are failed, canceled or held",
+    2: "bad manifest, option, key, ledger or output directory: nothing was sent that costs anything",
+    3: "stopped early and resumable, with unfinished jobs left",
+}
+
+
 class BatchsyncError(Exception):
     """An error with a stable `code`, an `exit_code`, and a `hint` that says what to do next."""
 

@@ -55,7 +55,7 @@ def api_key(key_file: Path | None) -> str:
     if key_file is not None:
         try:
             key = key_file.read_text(encoding="utf-8").strip()
-            if key_file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            if key_file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO) and not _is_credential(key_file):
                 log.warning("%s can be read by others than its owner: chmod 600 %s", key_file, key_file)
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
@@ -68,6 +68,12 @@ def api_key(key_file: Path | None) -> str:
                 hint="set MAGIC_HOUR_API_KEY or use --api-key-file; to try it out without one, add --sandbox",
             )
     return check_key(key)
+
+
+def _is_credential(path: Path) -> bool:
+    """Whether systemd keeps the file for this service: by an ACL, whose mask looks like a group's rights."""
+    folder = os.environ.get("CREDENTIALS_DIRECTORY")
+    return folder is not None and path.resolve().is_relative_to(Path(folder).resolve())
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from batchsync import __version__
-from batchsync.errors import BatchsyncError
+from batchsync.errors import EXIT_CODES, BatchsyncError
 
 # Each command is a module of its own in `commands`, loaded when it is used: starting up stays quick.
 COMMANDS = {
@@ -57,6 +57,8 @@ class Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXIT_CODES.items()])
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -34,6 +34,13 @@ def made(kind: type[BatchsyncError]) -> BatchsyncError:
     return kind("words", []) if issubclass(kind, ManifestError) else kind("words", hint="and what next")
 
 
+def test_every_code_is_in_the_table() -> None:
+    counts = dict.fromkeys(Shown, 0)
+    ends = [(counts, None), ({**counts, Shown.HELD: 1}, None), (counts, Stopped.UNTIL)]
+    runs = {Snapshot("run", shown, Totals(), 0.0, stopped).exit_code for shown, stopped in ends}
+    assert runs | {kind.exit_code for kind in ERRORS} == set(errors.EXIT_CODES)
+
+
 def test_the_tree_in_the_docstring_is_the_tree() -> None:
     drawn = [line.strip("│├└─ ").split()[0] for line in (errors.__doc__ or "").splitlines() if "──" in line]
     assert sorted(["BatchsyncError", *drawn]) == sorted(kind.__name__ for kind in ERRORS)
