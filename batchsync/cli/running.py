@@ -41,6 +41,8 @@ WHY = {
 AGAIN = "To go on, run the same command again"
 _GO_ON = {
     Stopped.MAX_CREDITS: "To go on, run it with a higher --max-credits",
+    Stopped.LIMIT: "For all the others, run it without --limit",
+    Stopped.UNTIL: "To go on, run it again, with another --until or without",
     Stopped.OUT_OF_CREDITS: "To go on, add credits to the account and run the same command again",
     Stopped.UNAUTHORIZED: "To go on, mend the key and run the same command again",
     Stopped.DISK_FULL: "To go on, make room and run the same command again",

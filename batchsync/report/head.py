@@ -54,7 +54,7 @@ def local_zone() -> ZoneInfo:
     places = [os.environ.get("TZ", "").removeprefix(":"), os.path.realpath("/etc/localtime")]
     for place in places:
         try:
-            return ZoneInfo(place.rpartition("zoneinfo/")[2])
+            return ZoneInfo(place.rpartition("zoneinfo/")[2].removeprefix("Etc/"))
         except (ZoneInfoNotFoundError, ValueError, OSError):
             continue
     return ZoneInfo("UTC")

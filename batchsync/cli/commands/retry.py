@@ -56,5 +56,8 @@ def command(jobs: tuple[str, ...], ledger: str, failed: bool) -> int:
     for job, event in zip(found, events, strict=True):
         how = "followed: it costs nothing new" if event is Event.RETRY_FOLLOW else "submitted and paid again"
         say(f"{clean(job.id)} will be {how}")
+    if not found:
+        say("Nothing to put back (an abandoned job is put back only where it is named).")
+        return 0
     say(f"{counted(len(found), 'job')} put back. Go on with `batchsync resume` or `batchsync run MANIFEST`.")
     return 0

@@ -139,6 +139,7 @@ def _lines(look: Look) -> Iterator[str]:
     if look.stalled:
         oldest = look.stalled[0]
         age = duration(time.time() - (oldest.submitted_at or 0.0))
-        yield f"Stalled: {counted(len(look.stalled), 'render')} far beyond the usual time; still followed, never sent"
-        yield f"  again. The oldest is {clean(oldest.id)} (project {clean(oldest.project_id)}), for {age}."
+        late = counted(len(look.stalled), "render")
+        yield f"Stalled: {late} far beyond the usual time; still followed, never sent again."
+        yield f"  The oldest is {clean(oldest.id)} (project {clean(oldest.project_id)}), for {age}."
     yield from held_lines(look.held)
