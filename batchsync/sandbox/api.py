@@ -44,8 +44,9 @@ async def submit(front: Front, request: Request) -> Response:
 
 
 async def project(front: Front, request: Request) -> Response:
-    found = front.world.project(request.path_params["id"])
+    # The time first: a project that ends in this very moment must not be complete before it is settled.
     now = front.world.now()
+    found = front.world.project(request.path_params["id"])
     downloads = _downloads(front, request, found, now)
     return JSONResponse(answers.details(found, now, downloads))
 
