@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shlex
 import shutil
 import sqlite3
@@ -135,7 +136,7 @@ def test_outputs_on_a_full_disk_are_downloaded_once_there_is_room(program: Progr
     rows = [
         {
             "id": f"big-{n}",
-            "video": program.media(f"v{n}.mp4", os.urandom(400_000)),
+            "video": program.media(f"v{n}.mp4", random.Random(n).randbytes(400_000)),
             "audio": program.media(f"a{n}.wav"),
             "end_seconds": "2",
         }
