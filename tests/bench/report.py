@@ -90,7 +90,7 @@ def fill(path: Path, count: int) -> None:
     with closing(sqlite3.connect(path)) as ledger, ledger:
         ledger.execute("PRAGMA synchronous=OFF")
         manifests = ((n, f"/home/producer/nights/batch-{n:02d}.csv", "[]", BEGAN) for n in range(1, 21))
-        ledger.executemany("INSERT INTO manifests VALUES (?, ?, ?, ?)", manifests)
+        ledger.executemany("INSERT INTO manifests (id, path, columns, added_at) VALUES (?, ?, ?, ?)", manifests)
         runs = ((f"run-{n:03d}", BEGAN) for n in range(200))
         ledger.executemany(
             "INSERT INTO runs (id, started_at, host, pid, version, api_url, options) "
