@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from ledger.book import Hands
 from program import KILLS, Program
 
 from batchsync.sandbox.config import SandboxConfig
@@ -47,6 +48,18 @@ def signals_as_before() -> Iterator[None]:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def clock() -> Hands:
+    """A clock that moves when it is told to."""
+    return Hands()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A place for a ledger."""
+    return tmp_path / "batchsync.db"
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from tqdm import tqdm
 
+from batchsync.cli.layout import clipped
 from batchsync.cli.logs import PROGRESS, logs_are_json
 from batchsync.cli.output import counted, number, pace
 from batchsync.model.states import Shown
@@ -52,26 +53,22 @@ def progress_fields(snapshot: Snapshot) -> dict[str, Any]:
         "jobs": {state.value: count for state, count in snapshot.counts.items() if count},
         "credits": snapshot.credits.net,
         "credits_in_flight": snapshot.flight.credits,
-        "jobs_per_minute": None if snapshot.rate is None else round(snapshot.rate * 60, 2),
-        "seconds_left": None if snapshot.left is None else round(snapshot.left),
+        **snapshot.speed,
         "waiting": snapshot.waiting,
     }
 
 
-def clipped(text: str, width: int | None) -> str:
-    """`text` in one line of the terminal: what doesn't fit would push the lines below it around."""
-    return text if width is None or len(text) <= width else text[: max(0, width - 1)] + "…"
+def _how() -> dict[str, Any]:
+    """How every bar is drawn."""
+    return {"file": sys.stderr, "dynamic_ncols": True, "leave": False}
 
 
-class Progress:
-    """Shows snapshots of a run as they come: a bar and lines below it on a terminal, else a log line a minute."""
+class _Bars:
+    """Bars for people at a terminal, closed at the end; a terminal that has gone is no fault."""
 
     def __init__(self, *, enabled: bool, quiet: bool) -> None:
         self._use_bar = enabled and not quiet and sys.stderr.isatty() and not logs_are_json()
-        self._lines = enabled and not quiet and not self._use_bar
-        self._next_line = FIRST_LINE_SECONDS
         self._bars: list[tqdm[Any]] = []
-        self._log = logging.getLogger(PROGRESS)
 
     def __enter__(self) -> Self:
         return self
@@ -80,6 +77,16 @@ class Progress:
         with suppress(OSError, ValueError):
             for bar in reversed(self._bars):
                 bar.close()
+
+
+class Progress(_Bars):
+    """Shows snapshots of a run as they come: a bar and lines below it on a terminal, else a log line a minute."""
+
+    def __init__(self, *, enabled: bool, quiet: bool) -> None:
+        super().__init__(enabled=enabled, quiet=quiet)
+        self._lines = enabled and not quiet and not self._use_bar
+        self._next_line = FIRST_LINE_SECONDS
+        self._log = logging.getLogger(PROGRESS)
 
     @property
     def watcher(self) -> Watcher | None:
@@ -99,7 +106,7 @@ class Progress:
 
     def _draw(self, snapshot: Snapshot) -> None:
         if not self._bars:
-            how: dict[str, Any] = {"file": sys.stderr, "dynamic_ncols": True, "leave": False}
+            how = _how()
             # With nothing but the counter as text: tqdm's own rate and time left know nothing of rounds of renders.
             counter = tqdm(total=snapshot.total, unit="job", bar_format=BAR, position=0, **how)
             self._bars = [counter, *(tqdm(bar_format="{desc}", position=n, **how) for n in (1, 2, 3))]
@@ -107,37 +114,20 @@ class Progress:
         bar.n, bar.total = snapshot.ended, snapshot.total
         bar.set_description_str("".join(f" · {part}" for part in pace(snapshot.rate, snapshot.left)), refresh=True)
         for text, words in zip(below, (states(snapshot), credits(snapshot), snapshot.waiting or ""), strict=True):
-            text.set_description_str(clipped(words, bar.ncols), refresh=True)
+            # What doesn't fit would push the lines below it around.
+            shown = words if bar.ncols is None else clipped(words, bar.ncols)
+            text.set_description_str(shown, refresh=True)
 
 
-class Reading:
+class Reading(_Bars):
     """A bar while local files are read, for people at a terminal who wait for it longer than a moment."""
-
-    def __init__(self, *, enabled: bool, quiet: bool) -> None:
-        self._use_bar = enabled and not quiet and sys.stderr.isatty() and not logs_are_json()
-        self._bar: tqdm[Any] | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            with suppress(OSError, ValueError):
-                self._bar.close()
 
     def show(self, done: int, total: int) -> None:
         """Say that `done` of `total` files are read."""
         if not self._use_bar:
             return
         with suppress(OSError, ValueError):
-            if self._bar is None:
-                self._bar = tqdm(
-                    total=total,
-                    desc="Reading media",
-                    unit="file",
-                    file=sys.stderr,
-                    dynamic_ncols=True,
-                    leave=False,
-                    delay=READING_SECONDS,
-                )
-            self._bar.update(done - self._bar.n)
+            if not self._bars:
+                how = _how()
+                self._bars = [tqdm(total=total, desc="Reading media", unit="file", delay=READING_SECONDS, **how)]
+            self._bars[0].update(done - self._bars[0].n)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ from batchsync.cli import options as o
 from batchsync.cli.output import clean, csv_rows, json_text
 from batchsync.ledger.statement import BalanceRow
 from batchsync.ledger.usage import FailureSum
+from batchsync.model.text import clipped_key
 from batchsync.report.columns import DATA, Column, for_people, written
 from batchsync.report.credits import Report, Usage
 from batchsync.report.head import Head
@@ -34,8 +35,8 @@ def text_lines(head: Head, report: Report, width: int, *, wide: bool) -> Iterato
     yield ""
     left_out: list[Column] = []
     if report.groups:
-        columns, left_out, room = _that_fit(report, width, wide)
-        yield from _table(report, columns, room)
+        widths, left_out, room = _that_fit(report, width, wide)
+        yield from _table(report, widths, room)
         yield ""
     for sentence in summary(report):
         yield from textwrap.wrap(sentence[0].upper() + sentence[1:], max(width, NARROW))
@@ -50,21 +51,17 @@ def _row(label: str, sentences: list[str], width: int) -> Iterator[str]:
         yield f"{label if place == 0 else '':<{_LABEL}}{line}"
 
 
-def _that_fit(report: Report, width: int, wide: bool) -> tuple[list[Column], list[Column], int]:
-    """The columns to show, those that are left out, and how wide the keys may be."""
-    columns = for_people(report, every=wide)
+def _that_fit(report: Report, width: int, wide: bool) -> tuple[dict[Column, int], list[Column], int]:
+    """The columns to show with their widths, those that are left out, and how wide the keys may be."""
+    widths = {column: _width(column, report) for column in for_people(report, every=wide)}
     longest = max(len(report.by), 5, *(len(usage.key) for usage in report.groups))
     if wide:
-        return columns, [], longest
-    widths = {column.name: _width(column, report) for column in columns}
-    left_out: list[Column] = []
-    while sum(widths.values()) + min(longest, _KEY_LEAST) > width and len(widths) > 1:
-        least = max((column for column in columns if column.name in widths), key=lambda column: column.rank or 0)
-        left_out.append(least)
-        del widths[least.name]
-    shown = [column for column in columns if column.name in widths]
-    room = max(4, width - sum(widths.values()))
-    return shown, [column for column in columns if column in left_out], min(longest, room)
+        return widths, [], longest
+    shown = dict(widths)
+    while sum(shown.values()) + min(longest, _KEY_LEAST) > width and len(shown) > 1:
+        del shown[max(shown, key=lambda column: column.rank or 0)]
+    room = max(4, width - sum(shown.values()))
+    return shown, [column for column in widths if column not in shown], min(longest, room)
 
 
 def _width(column: Column, report: Report) -> int:
@@ -74,19 +71,12 @@ def _width(column: Column, report: Report) -> int:
     return _GAP + max(len(column.title), *(len(written(value, column.form)) for value in ends))
 
 
-def clipped(key: str, room: int) -> str:
-    """A key in `room` columns: of a path its end is kept, of all else its beginning."""
-    if len(key) <= room:
-        return key
-    return "…" + key[len(key) - room + 1 :] if "/" in key else key[: room - 1] + "…"
-
-
-def _table(report: Report, columns: list[Column], room: int) -> Iterator[str]:
+def _table(report: Report, columns: Mapping[Column, int], room: int) -> Iterator[str]:
     """The table line by line: of a ledger's every job it would be large."""
-    widths = [_width(column, report) for column in columns]
+    widths = columns.values()
 
     def line(key: str, cells: Iterable[str]) -> str:
-        return clipped(clean(key), room).ljust(room) + "".join(map(str.rjust, cells, widths))
+        return clipped_key(clean(key), room).ljust(room) + "".join(map(str.rjust, cells, widths))
 
     rule = "─" * room + "".join(" " * _GAP + "─" * (width - _GAP) for width in widths)
     yield line(report.by, (column.title for column in columns))

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 
 from batchsync.errors import UnknownJob, UnknownRun
 from batchsync.ledger.history import history
-from batchsync.ledger.listing import JobFilter, listing, overdue, scoped
+from batchsync.ledger.listing import JobFilter, listing
 from batchsync.ledger.moves import CHUNK, chunks
 from batchsync.ledger.tables import Job, JobTag, Manifest, ManifestEntry, Output, Run, Submission
 from batchsync.model.credits import clip_seconds
@@ -142,8 +142,7 @@ class Rows:
 
     def stalled(self, manifest_id: int | None = None) -> list[JobView]:
         """The renders that take far longer than usual, the oldest first."""
-        query = scoped(select(Job.__table__).where(overdue(self.now)), manifest_id)
-        return self._views(self.connection.execute(query.order_by(Job.submitted_at)).all())
+        return self.jobs(JobFilter(manifest_id=manifest_id, stalled=True, sort="submitted"))
 
     def _views(self, rows: Sequence[Any], manifest_id: int | None = None) -> list[JobView]:
         """`manifest_id` is the manifest whose rows they show, else of several the newest in which they stand."""

@@ -24,3 +24,10 @@ def dollars(usd: float | Decimal) -> str:
 def counted(count: int, noun: str) -> str:
     """`1 job`, `2 jobs`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def clipped_key(key: str, room: int) -> str:
+    """A key in `room` columns: of a path its end is kept, of all else its beginning."""
+    if len(key) <= room:
+        return key
+    return "…" + key[len(key) - room + 1 :] if "/" in key else key[: room - 1] + "…"

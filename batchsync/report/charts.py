@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from batchsync.model.text import clipped_key
+
 WIDTH = 500
 _ROW, _MARGINS = 25, 60
 _LABEL_MOST = 26
@@ -59,7 +61,7 @@ def drawn(chart: Chart) -> str:
     picture = (pygal.HorizontalBar if chart.lying else pygal.Bar)(**config)
     # What lies is drawn from below: the first shall be on top.
     turn = slice(None, None, -1 if chart.lying else 1)
-    picture.x_labels = [_short(label) for label in chart.labels][turn]
+    picture.x_labels = [clipped_key(label, _LABEL_MOST) for label in chart.labels][turn]
     for name, values in chart.series:
         picture.add(name, list(values)[turn])
     picture.add_xml_filter(lambda root: _plain(root, chart))
@@ -73,12 +75,6 @@ def short_number(value: float) -> str:
         if abs(value) >= 10 * size or (abs(value) >= size and value % (size / 10) == 0):
             return f"{value / size:,.1f}".removesuffix(".0") + unit
     return f"{value:,.0f}"
-
-
-def _short(label: str) -> str:
-    if len(label) <= _LABEL_MOST:
-        return label
-    return "…" + label[1 - _LABEL_MOST :] if "/" in label else label[: _LABEL_MOST - 1] + "…"
 
 
 def _style() -> Any:

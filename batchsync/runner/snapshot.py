@@ -44,6 +44,14 @@ class Snapshot:
         return sum(self.counts[state] for state in _ENDED)
 
     @property
+    def speed(self) -> dict[str, float | None]:
+        """How fast it goes and how long it takes, for machines."""
+        return {
+            "jobs_per_minute": None if self.rate is None else round(self.rate * 60, 2),
+            "seconds_left": None if self.left is None else round(self.left),
+        }
+
+    @property
     def exit_code(self) -> int:
         """0 all complete, 1 some ended badly, 3 stopped early with unfinished jobs left."""
         if self.stopped is not None:

@@ -25,11 +25,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from contestants import IN_FLIGHT, POLL_SECONDS
+
 from batchsync.sandbox.store import SAMPLE
 
 VIDEOS, AUDIOS = 30, 60
-IN_FLIGHT = 250
-POLL_SECONDS = 1.0
 MIB = 1 << 20
 HERE = Path(__file__).parent
 

@@ -22,7 +22,7 @@ from batchsync.model.job import AUDIO_EXTENSIONS
 
 IN_FLIGHT = 250
 POLL_SECONDS = 1.0
-KEY = os.environ["MAGIC_HOUR_API_KEY"]
+KEY = os.environ.get("MAGIC_HOUR_API_KEY", "")
 
 
 def rows() -> list[dict[str, str]]:

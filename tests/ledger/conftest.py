@@ -12,16 +12,6 @@ from batchsync.ledger.ledger import Ledger
 
 
 @pytest.fixture
-def clock() -> Hands:
-    return Hands()
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "batchsync.db"
-
-
-@pytest.fixture
 def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
     with open_blank(path, clock) as opened:
         yield opened

@@ -17,10 +17,11 @@ from ledger.book import Hands, jobs
 from ledger.nights import Account, at
 
 from batchsync.cli.output import safe_cell
-from batchsync.cli.reporting import clipped, csv_lines, text_lines
+from batchsync.cli.reporting import csv_lines, text_lines
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.usage import Period
 from batchsync.ledger.views import Views
+from batchsync.model.text import clipped_key
 from batchsync.planning.pricing import Price
 from batchsync.report import charts
 from batchsync.report.credits import Report, build
@@ -281,7 +282,7 @@ def test_the_table_gives_the_narrow_terminal_what_matters_most(ledger: Ledger, a
     ],
 )
 def test_of_a_path_the_end_is_kept_and_of_all_else_the_beginning(key: str, room: int, wanted: str) -> None:
-    found = clipped(key, room)
+    found = clipped_key(key, room)
     assert len(found) <= room
     assert found.endswith(wanted[-9:]) if "/" in key else found == wanted
 

@@ -106,8 +106,7 @@ def _json(look: Look, ledger: str) -> dict[str, Any]:
     )
     return summary | {
         "in_flight": {"jobs": flight.jobs, "credits": flight.credits, "oldest_job": flight.oldest_id},
-        "jobs_per_minute": None if snapshot.rate is None else round(snapshot.rate * 60, 2),
-        "seconds_left": None if snapshot.left is None else round(snapshot.left),
+        **snapshot.speed,
         "stalled": len(look.stalled),
     }
 

@@ -21,10 +21,10 @@ def shown(monkeypatch: pytest.MonkeyPatch, stream: io.StringIO, seconds: float, 
     with Reading(**how) as reading:
         for done in (1, 2, 3):
             reading.show(done, 4)
-            if reading._bar is not None:
-                assert (reading._bar.n, reading._bar.total) == (done, 4)
+            for bar in reading._bars:
+                assert (bar.n, bar.total) == (done, 4)
                 if not seconds:
-                    reading._bar.refresh()
+                    bar.refresh()
     return stream.getvalue()
 
 
