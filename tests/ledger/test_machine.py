@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,12 @@ class Model:
     changed: bool = False  # whether it asks for something else since the last submission
     abandoned: bool = False
     answered: bool = False  # whether the vendor itself has answered the last submission
+    unknown: set[int] = field(default_factory=set)  # submissions of which nobody knows whether they made a project
+
+    @property
+    def doubted(self) -> int:
+        """What may have been charged beside what is reserved: a held job has its last submission's reserve."""
+        return self.worst * (len(self.unknown) - (self.state is State.HELD))
 
     def free(self, not_before: float | None = None) -> None:
         self.owner = None
@@ -235,7 +241,8 @@ class LedgerMachine(RuleBasedStateMachine):
                 if model.state is State.UPLOADED:
                     model.expire_at = None
             self.ledger.write(lambda w: w.connection.exec_driver_sql("UPDATE jobs SET assets_expire_at = NULL"))
-        spent = before = self.full_exposure()
+        before = self.full_exposure()
+        spent = before + sum(model.doubted for model in self.jobs.values())
         room = self.max_in_flight - sum(m.state in AT_VENDOR for m in self.jobs.values())
         wanted: list[Model] = []
         capped = False
@@ -262,7 +269,7 @@ class LedgerMachine(RuleBasedStateMachine):
         assert got.capped == capped
         if self.cap is not None:
             assert got.exposure.total == before
-            assert not wanted or self.full_exposure() <= self.cap
+            assert not wanted or self.full_exposure() + sum(m.doubted for m in self.jobs.values()) <= self.cap
         self.exposure = got.exposure
         for intent, model in zip(got.intents, wanted, strict=True):
             model.state, model.owner, model.until = State.SUBMITTING, run, self.clock.at + LEASE
@@ -285,6 +292,7 @@ class LedgerMachine(RuleBasedStateMachine):
                 model.owner = None
                 if model.state is State.SUBMITTING:
                     model.state = State.HELD
+                    model.unknown.add(model.submission)
                     held.append(model.seq)
         return held
 
@@ -358,6 +366,7 @@ class LedgerMachine(RuleBasedStateMachine):
             assert self.ledger.write(write) is Accepted.STRAY
             self.stated[project] = model.estimate if credits is None else credits
             model.made = model.answered = True
+            model.unknown.discard(model.submission)
         elif self.attempt(Event.SUBMIT_ACCEPTED, seq, write):
             if keeper is not None and keeper == model.owner:
                 model.not_before = look_at
@@ -377,6 +386,7 @@ class LedgerMachine(RuleBasedStateMachine):
         cost = model.estimate if credits is None else credits
         model.project, model.status, self.stated[project] = project, None, cost
         model.made = True
+        model.unknown.discard(model.submission)
         model.reserved = max(0, model.worst - cost)
 
     @rule(seq=seqs, wait=waits)
@@ -405,6 +415,7 @@ class LedgerMachine(RuleBasedStateMachine):
         model = self.jobs[seq]
         if self.attempt(Event.SUBMIT_LOST, seq, lambda w: w.lost(seq, model.submission, "cut", "gone", None)):
             model.free()
+            model.unknown.add(model.submission)
 
     # --- what a person decides ---
 
@@ -428,6 +439,7 @@ class LedgerMachine(RuleBasedStateMachine):
         elif self.attempt(Event.CLAIM_REFUTED, seq, lambda w: w.claim_refuted(seq, owner), owner=owner):
             self.stated[model.project or ""] = 0
             model.project, model.made, model.reserved = None, False, model.worst
+            model.unknown.add(model.submission)
             model.free(0.0)
 
     @rule(seq=seqs)
@@ -436,6 +448,7 @@ class LedgerMachine(RuleBasedStateMachine):
         if self.attempt(Event.RESOLVED_ABSENT, seq, lambda w: w.resolved(seq, project_id=None)):
             self.jobs[seq].free(0.0)
             self.jobs[seq].reserved = 0
+            self.jobs[seq].unknown.discard(self.jobs[seq].submission)
 
     @rule(seq=seqs)
     def abandoned(self, seq: int) -> None:
