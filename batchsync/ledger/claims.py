@@ -47,6 +47,8 @@ class ClaimedJob:
     source_fps: float | None
     estimate: int
     worst: int
+    reserved: int
+    net: int
     submissions: int
     project_id: str | None
     vendor_status: str | None
@@ -254,6 +256,7 @@ class Claims(Leases):
     def _intend(self, job: ClaimedJob, run_id: str, lease: float, name: str, offer: _Offer) -> Intent:
         if offer.worst != job.worst:
             self.connection.execute(update(table(Job)).where(Job.seq == job.seq).values(worst=offer.worst))
+            job = replace(job, worst=offer.worst)
         number = job.submissions + 1
         submission_id: int = self.connection.execute(
             _INTENT,
@@ -268,6 +271,7 @@ class Claims(Leases):
                 "lease_owner": run_id,
                 "lease_until": self.now + lease,
             },
+            job=job,
             submission_id=submission_id,
             detail={"submission": submission_id, "max_fps_limit": offer.guard_fps},
         )

@@ -31,7 +31,7 @@ from batchsync.ledger.intake import Intake
 from batchsync.ledger.outcomes import Outcomes
 from batchsync.ledger.paces import Paces
 from batchsync.ledger.submissions import Answers
-from batchsync.ledger.uploads import UploadClaims
+from batchsync.ledger.uploads import Uploads
 from batchsync.ledger.views import Views
 from batchsync.model.job import MediaFacts
 
@@ -46,7 +46,7 @@ class _Failed(Exception):
     """One of the writes of a transaction can't be done."""
 
 
-class Writes(Intake, UploadClaims, Answers, Outcomes, Decisions, Paces):
+class Writes(Intake, Uploads, Answers, Outcomes, Decisions, Paces):
     """Every write there is. All of one transaction, at one time, by one run."""
 
 

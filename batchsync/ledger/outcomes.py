@@ -11,10 +11,9 @@ from batchsync.errors import LeaseLost
 from batchsync.ledger.engine import upsert
 from batchsync.ledger.evidence import Standing, standing
 from batchsync.ledger.moves import FREE, KEPT, PROGRESS, Moves
-from batchsync.ledger.tables import Balance, Job, Output, Upload, table
+from batchsync.ledger.tables import Balance, Job, Output, table
 from batchsync.model.states import Event
 
-_UPLOADED = insert(table(Upload))
 _OWNED = update(table(Job)).where(Job.seq == bindparam("at_seq"), Job.lease_owner == bindparam("at_owner"))
 _OUTPUT = update(table(Output)).where(
     Output.job_seq == bindparam("at_seq"), Output.ordinal == bindparam("at_ordinal")
@@ -23,29 +22,7 @@ _OUTPUTS = update(table(Output)).where(Output.job_seq == bindparam("at_seq"))
 
 
 class Outcomes(Moves):
-    """Outcomes of uploads, looks and downloads. `owner` is the run that holds the job's lease."""
-
-    # --- uploads ---
-
-    def uploaded(self, scope: str, digest: str, kind: str, size: int, vendor_path: str, expires_at: float) -> None:
-        """Remember a file that is at the vendor now."""
-        self.connection.execute(
-            _UPLOADED,
-            {
-                "scope": scope,
-                "digest": digest,
-                "kind": kind,
-                "size": size,
-                "vendor_path": vendor_path,
-                "uploaded_at": self.now,
-                "expires_at": expires_at,
-            },
-        )
-
-    def assets_ready(self, seq: int, owner: str, video: str, audio: str, expire_at: float | None) -> None:
-        """The job's inputs are where the vendor can read them; `expire_at` is when the first of them goes."""
-        values = {**PROGRESS, "video_asset": video, "audio_asset": audio, "assets_expire_at": expire_at}
-        self._move(Event.ASSETS_READY, seq, values, owner=owner)
+    """Outcomes of looks and downloads. `owner` is the run that holds the job's lease."""
 
     # --- looks ---
 

@@ -141,6 +141,11 @@ class Floor:
         self.stopping = anyio.Event()
         self._supervisor = anyio.Event()
 
+    @property
+    def ahead(self) -> int:
+        """How many jobs may wait for their submission: files of more may never be needed tonight."""
+        return max(32, self.options.max_in_flight)
+
     # --- who wakes whom ---
 
     def ring(self, state: State, at: float = 0.0) -> None:

@@ -69,12 +69,15 @@ class Uploads:
         floor = self.floor
         if free < floor.options.transfers:
             return ()
-        # Files of jobs that may never be submitted tonight are not worth their upload.
-        ahead = max(32, floor.options.max_in_flight)
-        scope, until = floor.upload_scope, floor.clock.now() + REUSE_MARGIN_SECONDS
-        return await floor.ledger.write(
+        ahead, scope = floor.ahead, floor.upload_scope
+        until = floor.clock.now() + REUSE_MARGIN_SECONDS
+        got = await floor.ledger.write(
             lambda w: w.claim_uploads(floor.run_id, free, LEASE_SECONDS, ahead, scope, until, within=LOOK_SECONDS)
         )
+        if got.ready:
+            floor.ring(State.UPLOADED)
+            floor.ring(State.PLANNED)  # there may be more of them
+        return got.jobs
 
     async def work(self, job: ClaimedJob) -> None:
         """Bring one job's files to the vendor."""

@@ -163,7 +163,7 @@ def statements(big: BigLedger, manifest_id: int, jobs: int) -> dict[str, float]:
         return w.take_on(run_id, manifest_id)
 
     def ready(w: Writes) -> None:
-        for job in w.claim_uploads(run_id, 50, 60.0, ahead=10**6, scope="scope", until=0.0):
+        for job in w.claim(run_id, State.PLANNED, 50, 60.0):
             w.assets_ready(job.seq, run_id, "api-assets/v", "api-assets/a", None)
 
     def claim(w: Writes, **cap: Any) -> None:
@@ -177,7 +177,7 @@ def statements(big: BigLedger, manifest_id: int, jobs: int) -> dict[str, float]:
         exposure = ledger.write(lambda w: w.exposure(manifest_id))
         capped = {"cap": 10**12, "cap_manifest": manifest_id, "exposure": exposure}
         writes: dict[str, Callable[[Writes], object]] = {
-            "claim an upload": lambda w: w.claim_uploads(run_id, 1, 60.0, ahead=10**6, scope="scope", until=0.0),
+            "claim an upload": lambda w: w.claim_uploads(run_id, 1, 60.0, ahead=60, scope="scope", until=0.0),
             "claim a submission": claim,
             "claim a submission, capped": lambda w: claim(w, **capped),
             "claim a look": lambda w: w.claim(run_id, State.RENDERING, 1, 60.0),

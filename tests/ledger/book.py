@@ -14,6 +14,7 @@ from batchsync.ledger.intake import Added, Process
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.model.job import JobSpec, Mode, PlannedJob, Source, SourceKind, token_for
 from batchsync.model.problem import Place
+from batchsync.model.states import State
 
 NOON = 1_800_000_000.0
 ESTIMATE, WORST = 60, 100
@@ -96,7 +97,7 @@ def make_ready(ledger: Ledger, run_id: str, count: int, expire_at: float | None 
     """Take `count` jobs of a run to the brink of their submission."""
 
     def write(w: Writes) -> None:
-        for claimed in w.claim_uploads(run_id, count, 60.0, 10**6, SCOPE, 0.0):
+        for claimed in w.claim(run_id, State.PLANNED, count, 60.0):
             w.assets_ready(claimed.seq, run_id, "api-assets/v", "api-assets/a", expire_at)
 
     ledger.write(write, run_id)

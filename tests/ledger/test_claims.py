@@ -155,16 +155,18 @@ def test_a_run_gets_only_the_jobs_that_it_took_on(ledger: Ledger) -> None:
 
 
 def test_uploads_run_only_so_far_ahead_of_submissions(ledger: Ledger) -> None:
-    add(ledger, jobs(6))
+    add(ledger, [with_files(f"job-{n}", f"v{n}", f"a{n}") for n in range(6)])
     start_run(ledger, A)
     make_ready(ledger, A, 2)
 
     def ahead(count: int) -> list[str]:
-        return [found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, count, SCOPE, 0.0), A)]
+        return [
+            found.id for found in ledger.write(lambda w: w.claim_uploads(A, 10, LEASE, count, SCOPE, 0.0), A).jobs
+        ]
 
     assert ahead(1) == []
     assert ahead(2) == []
-    assert ahead(3) == ["job-002"]
+    assert ahead(3) == ["job-2"]
 
 
 # --- submissions: limits and cap ---
@@ -691,7 +693,7 @@ def with_files(id_: str, video: str, audio: str) -> PlannedJob:
 
 
 def claim_uploads(ledger: Ledger, run: str, limit: int = 100, until: float = NOON) -> list[str]:
-    claimed = ledger.write(lambda w: w.claim_uploads(run, limit, LEASE, 10**6, SCOPE, until), run)
+    claimed = ledger.write(lambda w: w.claim_uploads(run, limit, LEASE, 10**6, SCOPE, until), run).jobs
     return [found.id for found in claimed]
 
 
@@ -702,8 +704,8 @@ def uploaded(ledger: Ledger, digest: str, kind: str, scope: str = SCOPE, until: 
 @pytest.fixture
 def sharing(ledger: Ledger) -> Ledger:
     """Two runs over jobs of which the first three share a video, and the last two an audio."""
-    add(ledger, [*(with_files(f"j{n}", "v", f"a{n}") for n in range(3)), with_files("j3", "w", "a"), job("j4")])
-    add(ledger, [with_files("j5", "x", "a")], path="/w/other.csv")
+    add(ledger, [*(with_files(f"j{n}", "v", f"a{n}") for n in range(3)), with_files("j3", "w", "a")])
+    add(ledger, [with_files("j4", "y", "b"), with_files("j5", "x", "a")], path="/w/other.csv")
     start_run(ledger, A)
     start_run(ledger, B)
     return ledger
@@ -750,3 +752,17 @@ def test_a_file_that_is_there_holds_nobody_up(sharing: Ledger) -> None:
     for digest, kind in (("v", "video"), ("a", "audio")):
         uploaded(sharing, digest, kind)
     assert claim_uploads(sharing, A) == ["j0", "j1", "j2", "j3", "j4", "j5"]
+
+
+def test_a_job_whose_files_are_all_there_is_ready_at_once(sharing: Ledger, path: Path) -> None:
+    add(sharing, [job("elsewhere")], path="/w/third.csv")
+    start_run(sharing, "run-c")
+    for digest, kind, until in (("w", "video", NOON + 200), ("a", "audio", NOON + 150), ("a", "audio", NOON + 100)):
+        uploaded(sharing, digest, kind, until=until)
+    got = sharing.write(lambda w: w.claim_uploads("run-c", 100, LEASE, 10**6, SCOPE, NOON), "run-c")
+    assert ([found.id for found in got.jobs], got.ready) == (["j0", "j4", "j5"], 2)
+    names = "state, video_asset, audio_asset, assets_expire_at, lease_owner"
+    # Of two uploads the one that stays for longer, and the job's files are there until the first of them goes.
+    assert columns(path, 4, names) == ("uploaded", "api-assets/x", "api-assets/x", NOON + 150, None)
+    url = "https://cdn.example/elsewhere"
+    assert columns(path, 7, names) == ("uploaded", f"{url}.mp4", f"{url}.wav", None, None)

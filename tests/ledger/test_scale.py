@@ -47,7 +47,7 @@ def _submit(w: Writes, **more: Any) -> None:
 
 # What a run does for each job, or every few seconds.
 WRITES: Mapping[str, Work] = {
-    "claim an upload": lambda w: w.claim_uploads(RUN, 4, 60.0, ahead=10**6, scope="scope", until=0.0),
+    "claim an upload": lambda w: w.claim_uploads(RUN, 4, 60.0, ahead=30, scope="scope", until=0.0),
     "claim a submission": _submit,
     "claim a look": lambda w: w.claim(RUN, State.RENDERING, 4, 60.0),
     "claim a download": lambda w: w.claim(RUN, State.RENDERED, 4, 60.0),
@@ -104,7 +104,7 @@ def ledger_of(folder: Path, jobs: int, *, others: int = 0) -> Iterator[Ledger]:
         def begin(w: Writes) -> None:
             w.start_run(GONE, manifest_id=manifest, version="0", api_url="http://vendor.invalid", options={})
             w.take_on(RUN, manifest)
-            for claimed in w.claim_uploads(RUN, 20, 60.0, ahead=10**6, scope="scope", until=0.0):
+            for claimed in w.claim(RUN, State.PLANNED, 20, 60.0):
                 w.assets_ready(claimed.seq, RUN, "api-assets/v", "api-assets/a", None)
 
         ledger.write(begin, RUN)
