@@ -1,4 +1,4 @@
-"""HTTP clients for the API, the paid request and the storage; which addresses are allowed; bounded answers."""
+"""HTTP lines to the API, for the paid request and to the storage; which addresses are allowed; bounded answers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ipaddress
 import logging
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any
+from types import MappingProxyType
+from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
@@ -102,53 +102,111 @@ def check_key(text: str) -> str:
     return key
 
 
-# --- Clients ------------------------------------------------------------------------------------------------
+# --- Lines --------------------------------------------------------------------------------------------------
 
 
-class Reused:
-    """Connections that are kept: a client of one connection for each request that is under way, the last used first.
+class Line:
+    """Requests of one kind, over connections that are kept, the last used first. Raises what httpx raises.
 
-    One client for all would look at each of its idle connections, for each of them, at every request: with 32 of them
-    a request costs three times as much CPU (httpcore's pool, 1.0).
+    httpx's transports, without a client around them: nothing that a client adds is wanted here (redirects, cookies, a
+    .netrc), and that would be a sixteenth of the CPU that a run takes. Each request that is under way has a transport
+    of one connection: one for all would look at each of its idle connections, for each of them, at every request, and
+    with 32 of them a request costs three times as much (httpcore's pool, 1.0).
     """
 
-    def __init__(self, make: Callable[[], httpx.AsyncClient]) -> None:
-        self._make = make
-        self._idle = [make()]  # one at once, so that an unusable environment is noticed
+    def __init__(
+        self,
+        tls: ssl.SSLContext,
+        headers: Mapping[str, str],
+        timeout: httpx.Timeout,
+        limits: httpx.Limits,
+        proxies: Proxies,
+        base_url: str = "",
+    ) -> None:
+        self._tls = tls
+        self._headers = headers
+        self._timeout = timeout
+        self._limits = limits
+        self._proxies = proxies
+        self._base_url = base_url
+        # One at once of each kind, so that an unusable environment is noticed.
+        self._idle = {proxy: [self._open(proxy)] for proxy in {None, proxies.https}}
+
+    def _open(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
+        return httpx.AsyncHTTPTransport(verify=self._tls, limits=self._limits, proxy=proxy)
 
     @asynccontextmanager
-    async def stream(self, method: str, url: httpx.URL | str, **options: Any) -> AsyncIterator[httpx.Response]:
-        """As `httpx.AsyncClient.stream`."""
-        client = self._idle.pop() if self._idle else self._make()
+    async def stream(
+        self,
+        method: str,
+        url: httpx.URL | str,
+        *,
+        content: bytes | AsyncIterator[bytes] | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+        timeout: httpx.Timeout | None = None,
+    ) -> AsyncIterator[httpx.Response]:
+        """Send a request and give its answer, of which the body is still to be read; `url` may begin with a `/`."""
+        request = httpx.Request(
+            method,
+            self._base_url + url if isinstance(url, str) else url,
+            headers={**self._headers, **headers},
+            content=content,
+            extensions={"timeout": (timeout or self._timeout).as_dict()},
+        )
+        proxy = self._proxies.of(request.url)
+        idle = self._idle[proxy]
+        transport = idle.pop() if idle else self._open(proxy)
         try:
-            async with client.stream(method, url, **options) as response:
+            response = await transport.handle_async_request(request)
+            try:
                 yield response
+            finally:
+                await response.aclose()
         finally:
-            self._idle.append(client)
+            idle.append(transport)
 
     async def aclose(self) -> None:
-        for client in self._idle:
-            await client.aclose()
+        for transports in self._idle.values():
+            for transport in transports:
+                await transport.aclose()
+
+
+class Proxies:
+    """The environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY), as they stand now."""
+
+    def __init__(self) -> None:
+        known = getproxies()
+        proxy = known.get("https") or known.get("all")
+        self.https = f"http://{proxy}" if proxy and "://" not in proxy else proxy
+        self._hosts: dict[str, str | None] = {}
+
+    def of(self, url: httpx.URL) -> str | None:
+        """The proxy that a request goes through. Plain http goes to loopback only, so never to a proxy: that would
+        show it the key."""
+        if url.scheme != "https" or self.https is None:
+            return None
+        if url.host not in self._hosts:
+            self._hosts[url.host] = None if proxy_bypass(url.host) else self.https
+        return self._hosts[url.host]
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
+class Lines:
     """`api` and `paid` carry the key and go to the API only; `storage` has none and goes anywhere."""
 
-    api: Reused
-    paid: httpx.AsyncClient
-    storage: Reused
+    api: Line
+    paid: Line
+    storage: Line
 
     async def aclose(self) -> None:
-        for client in (self.api, self.paid, self.storage):
-            await client.aclose()
+        for line in (self.api, self.paid, self.storage):
+            await line.aclose()
 
 
-def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
-    """The three clients, which share one set of certificates. Raises SettingError for an unusable environment.
+def open_lines(api_url: str, key: str, timeouts: Timeouts) -> Lines:
+    """The three lines, which share one set of certificates. Raises SettingError for an unusable environment.
 
-    The environment's proxies and certificates (HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE, SSL_CERT_DIR)
-    are honoured. A .netrc is not: httpx reads it only where it is told to.
+    The environment's proxies and certificates (SSL_CERT_FILE, SSL_CERT_DIR) are honoured.
     """
     _hush()
     httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
@@ -166,10 +224,11 @@ def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
     # The paid request has a fresh connection each time: a cut of a stale one looks like a lost answer.
     once = httpx.Limits(max_keepalive_connections=0, keepalive_expiry=0.0)
     try:
-        return Clients(
-            api=Reused(lambda: _client(tls, keyed, read, reuse, api_url)),
-            paid=_client(tls, {**keyed, "Connection": "close"}, paid, once, api_url),
-            storage=Reused(lambda: _client(tls, _HEADERS, stall, reuse)),
+        proxies = Proxies()
+        return Lines(
+            api=Line(tls, keyed, read, reuse, proxies, api_url),
+            paid=Line(tls, {**keyed, "Connection": "close"}, paid, once, proxies, api_url),
+            storage=Line(tls, {**_HEADERS, "Accept": "*/*"}, stall, reuse, proxies),
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         # An ImportError is a SOCKS proxy without the library for it.
@@ -177,22 +236,6 @@ def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
             "The proxy in HTTPS_PROXY or ALL_PROXY can't be used",
             hint="name an http:// or https:// proxy, or unset it",
         ) from None
-
-
-def _client(
-    tls: ssl.SSLContext, headers: dict[str, str], timeout: httpx.Timeout, limits: httpx.Limits, base_url: str = ""
-) -> httpx.AsyncClient:
-    return httpx.AsyncClient(
-        base_url=base_url,
-        headers=headers,
-        timeout=timeout,
-        limits=limits,
-        follow_redirects=False,
-        verify=tls,
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-        # Plain http goes to loopback only, so never to a proxy: that would show it the key.
-        mounts={"http://": None},
-    )
 
 
 def _hush() -> None:

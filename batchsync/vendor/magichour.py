@@ -7,17 +7,16 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any, Literal, TypeVar
 
 import anyio
-import httpx
 
 from batchsync.clock import Clock, SystemClock
 from batchsync.vendor import transfer, verdict, wire
 from batchsync.vendor.http import (
     DEFAULT_TIMEOUTS,
-    Reused,
+    Line,
     Timeouts,
     check_api_url,
     check_key,
-    open_clients,
+    open_lines,
     receive,
     safe_url,
 )
@@ -49,13 +48,13 @@ class MagicHour:
         self._key = check_key(key)
         self._clock = clock or SystemClock()
         self._timeouts = timeouts
-        self._clients = open_clients(self._api_url, self._key, timeouts)
+        self._lines = open_lines(self._api_url, self._key, timeouts)
 
     def __repr__(self) -> str:
         return f"MagicHour({self._api_url!r})"
 
     async def aclose(self) -> None:
-        await self._clients.aclose()
+        await self._lines.aclose()
 
     async def account(self) -> Account:
         """Tier and balance. Raises VendorTrouble."""
@@ -84,19 +83,19 @@ class MagicHour:
         """
         content = _json(_body(request))
         try:
-            answer = await self._ask(self._clients.paid, "POST", "/v1/lip-sync", content)
+            answer = await self._ask(self._lines.paid, "POST", "/v1/lip-sync", content)
         except Exception as error:  # whatever it is, it may have happened after the request had left
             return verdict.submission_failed(error)
         return verdict.submission(answer, self._clock.now())
 
     async def put(self, slot: UploadSlot, chunks: AsyncIterator[bytes], size: int) -> None:
         """Send a file's bytes to storage, `size` of them. Raises VendorTrouble, and what `chunks` raises."""
-        await transfer.send(self._clients.storage, slot, chunks, size, timeouts=self._timeouts, clock=self._clock)
+        await transfer.send(self._lines.storage, slot, chunks, size, timeouts=self._timeouts, clock=self._clock)
 
     def download(self, download: Download, *, offset: int = 0, validator: str | None = None) -> transfer.Receiving:
         """Receive a file, from `offset` on if `validator` still holds, else from the beginning."""
         return transfer.Receiving(
-            self._clients.storage, download, offset=offset, validator=validator, clock=self._clock
+            self._lines.storage, download, offset=offset, validator=validator, clock=self._clock
         )
 
     async def _get(self, path: str) -> wire.Answer:
@@ -105,19 +104,17 @@ class MagicHour:
     async def _free(self, method: str, path: str, content: bytes | None = None) -> wire.Answer:
         """A request that costs nothing: its answer with a 2xx, or VendorTrouble."""
         try:
-            answer = await self._ask(self._clients.api, method, path, content)
+            answer = await self._ask(self._lines.api, method, path, content)
         except verdict.NETWORK as error:
             raise VendorTrouble(verdict.failed(error)) from None
         if not answer.ok:
             raise VendorTrouble(verdict.failure(answer, self._clock.now()))
         return answer
 
-    async def _ask(
-        self, client: httpx.AsyncClient | Reused, method: str, path: str, content: bytes | None
-    ) -> wire.Answer:
+    async def _ask(self, line: Line, method: str, path: str, content: bytes | None) -> wire.Answer:
         headers = {} if content is None else {"Content-Type": "application/json"}
         with anyio.fail_after(self._timeouts.whole):
-            async with client.stream(method, path, content=content, headers=headers) as response:
+            async with line.stream(method, path, content=content, headers=headers) as response:
                 return await receive(response, hide=self._key)
 
 

@@ -10,7 +10,7 @@ import httpx
 
 from batchsync.clock import Clock
 from batchsync.vendor import verdict
-from batchsync.vendor.http import Reused, Timeouts, is_encoded, safe_url
+from batchsync.vendor.http import Line, Timeouts, is_encoded, safe_url
 from batchsync.vendor.port import Download, Next, Trouble, UploadSlot, VendorTrouble
 
 SMALL_PIECE = 64 * 1024
@@ -76,7 +76,7 @@ class _Feed:
 
 
 async def send(
-    client: Reused,
+    line: Line,
     slot: UploadSlot,
     chunks: AsyncIterator[bytes],
     size: int,
@@ -96,7 +96,7 @@ async def send(
     try:
         async with (
             aclosing(feed.pieces()) as pieces,
-            client.stream("PUT", url, content=pieces, headers=headers, timeout=timeout) as response,
+            line.stream("PUT", url, content=pieces, headers=headers, timeout=timeout) as response,
         ):
             if response.headers.get("content-length") == "0":
                 await response.aread()  # nothing to wait for, and the connection can be used again
@@ -123,10 +123,8 @@ def _stall(error: Exception) -> Trouble | None:
 class Receiving:
     """One download, both the context and the `Body` in it: `async with Receiving(…) as body`."""
 
-    def __init__(
-        self, client: Reused, download: Download, *, offset: int, validator: str | None, clock: Clock
-    ) -> None:
-        self._client = client
+    def __init__(self, line: Line, download: Download, *, offset: int, validator: str | None, clock: Clock) -> None:
+        self._line = line
         self._download = download
         self._asked = offset if validator else 0
         self._asked_validator = validator
@@ -155,7 +153,7 @@ class Receiving:
         """The first answer that is no redirect; every address on the way is checked."""
         url = _checked(self._download.url, "download URL")
         for _ in range(MOST_REDIRECTS + 1):
-            context = self._client.stream("GET", url, headers=self._headers())
+            context = self._line.stream("GET", url, headers=self._headers())
             response = await stack.enter_async_context(context)
             location = response.headers.get("location")
             if response.status_code not in _REDIRECTS or location is None:

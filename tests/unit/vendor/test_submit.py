@@ -182,7 +182,7 @@ UNCLEAR_ANSWERS = {
     "brotli": (answer(200, json.dumps(CREATED).encode(), content_encoding="br"), "garbage"),
     "twice gzip": (answer(200, json.dumps(CREATED).encode(), content_encoding="gzip, gzip"), "garbage"),
     "302": (answer(302, location="https://elsewhere.example/"), "http_302"),
-    "302 to nowhere": (answer(302, location="https://x:bad/"), "cut"),
+    "302 to nowhere": (answer(302, location="https://x:bad/"), "http_302"),
     "408": (answer(408), "http_408"),
     "409": (answer(409), "http_409"),
     "504": (answer(504, {"message": "late"}), "http_504"),
