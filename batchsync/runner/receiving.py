@@ -12,7 +12,9 @@ from anyio import to_thread
 from batchsync.runner.saving import Part
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 2 << 20  # to hand it to a thread costs little beside it, and memory has room for two of each transfer
+# Until a block of this size was freed, glibc gives each chunk's memory back to the system and asks for it again.
+bytearray(8 << 20)
 
 
 class _Arriving:
