@@ -17,12 +17,13 @@ import httpx
 
 from batchsync import __version__
 from batchsync.errors import SettingError
+from batchsync.vendor.sockets import Direct
 from batchsync.vendor.wire import Answer
 
 LARGEST_ANSWER = 4 * 1024 * 1024
-# What is read of a connection at once: as much as an event loop hands over. By itself httpcore reads a quarter of it
-# at a time, and what each time costs is most of what a download costs.
-READ_BYTES = 256 * 1024
+# What is read of a connection at once. By itself httpcore reads 64 KiB, and what each time costs is most of what a
+# download costs.
+READ_BYTES = 1 << 20
 _HEADERS = {"User-Agent": f"batchsync/{__version__}", "Accept-Encoding": "identity"}
 
 
@@ -169,7 +170,7 @@ def open_clients(api_url: str, key: str, timeouts: Timeouts) -> Clients:
         return Clients(
             api=Reused(lambda: _client(tls, keyed, read, reuse, api_url)),
             paid=_client(tls, {**keyed, "Connection": "close"}, paid, once, api_url),
-            storage=Reused(lambda: _client(tls, _HEADERS, stall, reuse)),
+            storage=Reused(lambda: _direct(_client(tls, _HEADERS, stall, reuse))),
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         # An ImportError is a SOCKS proxy without the library for it.
@@ -193,6 +194,13 @@ def _client(
         # Plain http goes to loopback only, so never to a proxy: that would show it the key.
         mounts={"http://": None},
     )
+
+
+def _direct(client: httpx.AsyncClient) -> httpx.AsyncClient:
+    """Have its connections read past the event loop's streams; those through a proxy stay as they are."""
+    transport: Any = client._transport
+    transport._pool._network_backend = Direct()  # httpcore has a parameter for it, and httpx none that leads there
+    return client
 
 
 def _hush() -> None:
