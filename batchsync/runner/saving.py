@@ -64,7 +64,7 @@ class Part:
             self.size += len(piece)
         self._sent_off = self.size
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes) -> None:
         """Append `data`."""
         self._file.write(data)
         self._digest.update(data)
