@@ -12,9 +12,9 @@ from anyio import to_thread
 from batchsync.runner.saving import Part
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
-PIECE_BYTES = 2 << 20  # beside what it takes to write and digest it, a thread's turn costs little
+PIECE_BYTES = 1 << 20
 # Until a block as large was freed once, glibc gives the memory of each chunk back to the system and asks for it anew.
-bytearray(8 << 20)
+bytearray(2 << 20)
 
 
 class _Arriving:
