@@ -13,40 +13,35 @@ from batchsync.runner.saving import Part
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
 PIECE_BYTES = 1 << 20
+# Until a block as large was freed once, glibc gives the memory of each chunk back to the system and asks for it anew.
+bytearray(2 << 20)
 
 
 class _Arriving:
-    """What comes of a body, a piece at a time. Trouble is kept back until what came before it is taken.
-
-    Two buffers, in turns, are used for the whole file: to ask the system for memory for each piece costs as much as
-    to receive it. What was taken is good until the piece after the next is filled.
-    """
+    """What comes of a body, a piece at a time. Trouble is kept back until what came before it is taken."""
 
     def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
         self._chunks = chunks
-        self._filling, self._taken = bytearray(), bytearray()
-        self._size = 0
+        self._piece: list[bytes] = []
         self.ended = False
         self.trouble: VendorTrouble | None = None
 
     async def fill(self) -> None:
         """Wait for a piece's worth of bytes, or for the end."""
+        size = 0
         try:
-            while self._size < PIECE_BYTES:
-                chunk = await anext(self._chunks)
-                self._filling[self._size : self._size + len(chunk)] = chunk
-                self._size += len(chunk)
+            while size < PIECE_BYTES:
+                self._piece.append(await anext(self._chunks))
+                size += len(self._piece[-1])
         except StopAsyncIteration:
             self.ended = True
         except VendorTrouble as trouble:
             self.ended, self.trouble = True, trouble
 
-    def take(self) -> memoryview:
+    def take(self) -> list[bytes]:
         """All that has come and was not taken."""
-        data = memoryview(self._filling)[: self._size]
-        self._filling, self._taken = self._taken, self._filling
-        self._size = 0
-        return data
+        piece, self._piece = self._piece, []
+        return piece
 
 
 async def receive(path: Path, offset: int, chunks: AsyncGenerator[bytes, None]) -> tuple[int, str]:
@@ -71,9 +66,9 @@ async def receive(path: Path, offset: int, chunks: AsyncGenerator[bytes, None]) 
 async def _keep(part: Part, arriving: _Arriving) -> None:
     """Write all but the last piece. Raises VendorTrouble where the body ended before its end."""
 
-    async def write(data: memoryview) -> None:
+    async def write(piece: list[bytes]) -> None:
         with anyio.CancelScope(shield=True):  # or what comes after it would be kept without it
-            await to_thread.run_sync(_write, part, data)
+            await to_thread.run_sync(_write, part, piece)
 
     try:
         await arriving.fill()
@@ -88,13 +83,14 @@ async def _keep(part: Part, arriving: _Arriving) -> None:
         raise arriving.trouble
 
 
-def _write(part: Part, data: memoryview) -> None:
-    with data:  # the thread that ran this keeps it at hand, and a buffer that is looked at can't grow
-        part.write(data)
+def _write(part: Part, piece: list[bytes]) -> None:
+    for chunk in piece:
+        part.write(chunk)
+    piece.clear()  # the thread that ran this keeps it at hand until it runs something else
 
 
-def _finish(part: Part, data: memoryview) -> tuple[int, str]:
-    _write(part, data)
+def _finish(part: Part, piece: list[bytes]) -> tuple[int, str]:
+    _write(part, piece)
     if not part.size:
         raise VendorTrouble(Trouble(Next.GARBAGE, "empty_output", "the vendor sent an empty file"))
     return part.size, part.sync()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from batchsync.errors import LeaseLost, OutputError
 
 _READ_BYTES = 1 << 20
-_WRITE_BACK_BYTES = 32 << 20
+_WRITE_BACK_BYTES = 8 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -64,7 +64,7 @@ class Part:
             self.size += len(piece)
         self._sent_off = self.size
 
-    def write(self, data: bytes | memoryview) -> None:
+    def write(self, data: bytes) -> None:
         """Append `data`."""
         self._file.write(data)
         self._digest.update(data)
@@ -73,10 +73,13 @@ class Part:
             self._send_off()
 
     def _send_off(self) -> None:
-        """Have the system bring it to the disk while more arrives: at the end it would take as long again."""
+        """Have the system bring it to the disk while more arrives, and forget what is there already.
+
+        At the end it would take as long again, and to fill memory anew is slower than to use the same again.
+        """
         if hasattr(os, "posix_fadvise"):
-            length = self.size - self._sent_off
-            os.posix_fadvise(self._file.fileno(), self._sent_off, length, os.POSIX_FADV_DONTNEED)
+            start = max(0, self._sent_off - _WRITE_BACK_BYTES)
+            os.posix_fadvise(self._file.fileno(), start, self.size - start, os.POSIX_FADV_DONTNEED)
         self._sent_off = self.size
 
     def sync(self) -> str:

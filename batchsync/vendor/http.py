@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any, cast
 from urllib.request import getproxies, proxy_bypass
 
 import httpcore
@@ -17,12 +18,13 @@ import httpx
 
 from batchsync import __version__
 from batchsync.errors import SettingError
+from batchsync.vendor.sockets import Direct
 from batchsync.vendor.wire import Answer
 
 LARGEST_ANSWER = 4 * 1024 * 1024
-# What is read of a connection at once: as much as an event loop hands over. By itself httpcore reads a quarter of it
-# at a time, and what each time costs is most of what a download costs.
-READ_BYTES = 256 * 1024
+# What is read of a connection at once. By itself httpcore reads 64 KiB, and what each time costs is most of what a
+# download costs; of a chunk there are some copies on its way, which more of it would make felt in memory.
+READ_BYTES = 512 * 1024
 _HEADERS = {"User-Agent": f"batchsync/{__version__}", "Accept-Encoding": "identity"}
 
 
@@ -122,6 +124,8 @@ class Line:
         limits: httpx.Limits,
         proxies: Proxies,
         base_url: str = "",
+        *,
+        direct: bool = False,
     ) -> None:
         self._tls = tls
         self._headers = headers
@@ -129,11 +133,17 @@ class Line:
         self._limits = limits
         self._proxies = proxies
         self._base_url = base_url
+        self._direct = direct
         # One at once of each kind, so that an unusable environment is noticed.
         self._idle = {proxy: [self._open(proxy)] for proxy in {None, proxies.https}}
 
     def _open(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
-        return httpx.AsyncHTTPTransport(verify=self._tls, limits=self._limits, proxy=proxy)
+        transport: Any = httpx.AsyncHTTPTransport(verify=self._tls, limits=self._limits, proxy=proxy)
+        if self._direct and proxy is None:
+            transport._pool._network_backend = (
+                Direct()
+            )  # httpcore has a parameter for it, and httpx none that leads there
+        return cast(httpx.AsyncHTTPTransport, transport)
 
     @asynccontextmanager
     async def stream(
@@ -228,7 +238,7 @@ def open_lines(api_url: str, key: str, timeouts: Timeouts) -> Lines:
         return Lines(
             api=Line(tls, keyed, read, reuse, proxies, api_url),
             paid=Line(tls, {**keyed, "Connection": "close"}, paid, once, proxies, api_url),
-            storage=Line(tls, {**_HEADERS, "Accept": "*/*"}, stall, reuse, proxies),
+            storage=Line(tls, {**_HEADERS, "Accept": "*/*"}, stall, reuse, proxies, direct=True),
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         # An ImportError is a SOCKS proxy without the library for it.

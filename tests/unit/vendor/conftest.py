@@ -6,6 +6,7 @@ import asyncio
 import functools
 import json
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -102,13 +103,14 @@ class RawServer:
     """What it saw: every request, and how many connections."""
 
     port: int = 0
+    scheme: str = "http"
     connections: int = 0
     seen: list[Seen] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
 
 def always(data: bytes) -> Handler:
@@ -122,7 +124,7 @@ def always(data: bytes) -> Handler:
     return handle
 
 
-Serve = Callable[[Handler | bytes], Awaitable[RawServer]]
+Serve = Callable[..., Awaitable[RawServer]]
 
 
 @pytest.fixture
@@ -132,13 +134,13 @@ def anyio_backend() -> str:
 
 @pytest.fixture
 async def serve(anyio_backend: str) -> AsyncIterator[Serve]:
-    """Starts servers on loopback: by a handler of connections, or by the bytes of the only answer."""
+    """Starts servers on loopback: by a handler of connections, or by the bytes of the only answer; `tls` encrypts."""
     tasks: set[asyncio.Task[None]] = set()
     listening: list[tuple[RawServer, asyncio.Server]] = []
 
-    async def start(handler: Handler | bytes) -> RawServer:
+    async def start(handler: Handler | bytes, tls: ssl.SSLContext | None = None) -> RawServer:
         handle = always(handler) if isinstance(handler, bytes) else handler
-        raw = RawServer()
+        raw = RawServer(scheme="https" if tls else "http")
 
         async def serve_one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             raw.connections += 1
@@ -154,7 +156,7 @@ async def serve(anyio_backend: str) -> AsyncIterator[Serve]:
             finally:
                 writer.close()
 
-        listener = await asyncio.start_server(serve_one, "127.0.0.1", 0, backlog=512)
+        listener = await asyncio.start_server(serve_one, "127.0.0.1", 0, backlog=512, ssl=tls)
         raw.port = listener.sockets[0].getsockname()[1]
         listening.append((raw, listener))
         return raw

@@ -1,0 +1,123 @@
+"""Connections to the storage that hand over all that has arrived, in large pieces, straight from the socket.
+
+An event loop's own streams give at most 256 KiB at a time, 16 KiB of an encrypted one, and what each of these costs
+is most of what a transfer costs.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import anyio
+import httpcore
+from anyio import lowlevel
+
+T = TypeVar("T")
+
+
+class Direct(httpcore.AnyIOBackend):
+    """Connects as httpcore does by itself; what is read and written then goes past the event loop's streams."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to `host`. Raises ConnectError and ConnectTimeout."""
+        owner = await super().connect_tcp(host, port, timeout, local_address, socket_options)
+        return _Connection(owner, owner.get_extra_info("socket").dup())
+
+
+class _Connection(httpcore.AsyncNetworkStream):
+    """A connected socket that never blocks. The `owner` has made it, and closes it, but doesn't read from it."""
+
+    def __init__(self, owner: httpcore.AsyncNetworkStream, sock: socket.socket) -> None:
+        self._owner = owner
+        self._sock = sock
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        """What has arrived, b"" at the end. Raises ReadTimeout after `timeout` seconds of silence, and ReadError."""
+        with _told(httpcore.ReadError, httpcore.ReadTimeout):
+            await lowlevel.checkpoint()  # on a quick line nothing else would ever get its turn
+            return await self._ready(partial(_arrived, self._sock, max_bytes), timeout)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        """Hand it to the system. Raises WriteTimeout when it takes nothing for `timeout` seconds, and WriteError."""
+        left = memoryview(buffer)
+        with _told(httpcore.WriteError, httpcore.WriteTimeout):
+            await lowlevel.checkpoint()
+            while left:
+                sent = await self._ready(partial(self._sock.send, left), timeout, writes=True)
+                left = left[sent:]
+
+    async def _ready(self, act: Callable[[], T], timeout: float | None, *, writes: bool = False) -> T:
+        """What `act` gives as soon as it doesn't have to wait. To encrypt, either may have to wait for the other."""
+        while True:
+            try:
+                return act()
+            except ssl.SSLWantReadError:
+                wait = anyio.wait_readable
+            except ssl.SSLWantWriteError:
+                wait = anyio.wait_writable
+            except BlockingIOError:
+                wait = anyio.wait_writable if writes else anyio.wait_readable
+            with anyio.fail_after(timeout):
+                await wait(self._sock)
+
+    async def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.AsyncNetworkStream:
+        """The same connection, encrypted. Raises ConnectError and ConnectTimeout, and is closed then."""
+        sock = ssl_context.wrap_socket(self._sock, do_handshake_on_connect=False, server_hostname=server_hostname)
+        encrypted = _Connection(self._owner, sock)
+        try:
+            with _told(httpcore.ConnectError, httpcore.ConnectTimeout), anyio.fail_after(timeout):
+                await encrypted._ready(sock.do_handshake, None)
+        except BaseException:
+            with anyio.CancelScope(shield=True):
+                await encrypted.aclose()
+            raise
+        return encrypted
+
+    async def aclose(self) -> None:
+        """Close it at once."""
+        self._sock.close()
+        await self._owner.aclose()
+
+    def get_extra_info(self, info: str) -> Any:
+        """As httpcore asks for it: which protocol was agreed upon, whether an idle connection is still one."""
+        if info == "ssl_object":
+            return self._sock if isinstance(self._sock, ssl.SSLSocket) else None
+        return self._owner.get_extra_info(info)
+
+
+def _arrived(sock: socket.socket, most: int) -> bytes:
+    """What can be had of it now, at least one byte unless it is at its end. Raises OSError."""
+    data = sock.recv(most)
+    if not isinstance(sock, ssl.SSLSocket):
+        return data
+    records, size = [data], len(data)
+    with suppress(OSError):  # there are no more; what is wrong comes again with the next read
+        while data and size < most:
+            data = sock.recv(most - size)
+            records.append(data)
+            size += len(data)
+    return b"".join(records)
+
+
+@contextmanager
+def _told(error: type[Exception], timeout: type[Exception]) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as late:
+        raise timeout(str(late)) from late
+    except OSError as failure:
+        raise error(str(failure)) from failure

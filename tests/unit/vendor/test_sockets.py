@@ -1,0 +1,138 @@
+"""Encrypted connections to the storage: pieces as large as what has arrived, and each way in which they can break."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from unit.vendor.conftest import IMPATIENT, Conn, Serve, answer, pieces
+
+from batchsync.vendor.magichour import MagicHour
+from batchsync.vendor.port import Download, Next, UploadSlot, VendorTrouble
+
+API = "http://127.0.0.1:1"
+RECORD = 16 * 1024  # the most that is encrypted at once
+FILE = bytes(range(256)) * 12 * 1024
+
+Vendor = Callable[..., MagicHour]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key, and a certificate for this machine that it has signed itself, in one file."""
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    name = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *kind, *name, "-keyout", path, "-out", f"{path}.crt"],
+        check=True,
+        capture_output=True,
+    )
+    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
+    return path
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    """The server's side."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+@pytest.fixture
+def trusted(vendor: Vendor, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+    """Makes clients that trust the server's certificate."""
+    context = ssl.create_default_context(cafile=certificate)
+    monkeypatch.setattr(httpx, "create_ssl_context", lambda: context)
+    return vendor
+
+
+async def _receive(client: MagicHour, url: str, got: bytearray) -> None:
+    async with client.download(Download(url, None)) as body:
+        async for chunk in body.chunks():
+            got += chunk
+
+
+async def test_what_has_arrived_comes_in_one_piece(serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+    data, sent = FILE[: 4 * RECORD], asyncio.Event()
+
+    async def storage(conn: Conn) -> None:
+        await conn.request()
+        head = answer(200, content_length=str(len(data)))
+        await conn.send(head)
+        await conn.send(data)
+        sent.set()
+
+    server = await serve(storage, tls=tls)
+    async with trusted(API).download(Download(server.url, None)) as body:
+        await sent.wait()
+        got = [chunk async for chunk in body.chunks()]
+    assert b"".join(got) == data
+    assert max(len(chunk) for chunk in got) > RECORD
+
+
+async def test_a_file_comes_down_whole(serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+    server = await serve(answer(200, FILE), tls=tls)
+    client = trusted(API)
+    for _ in range(2):
+        got = bytearray()
+        await _receive(client, server.url, got)
+        assert got == FILE
+    assert server.connections == 1
+
+
+async def test_a_file_goes_up_whole(serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+    server = await serve(answer(200), tls=tls)
+    await trusted(API).put(UploadSlot(f"{server.url}/up", "up", 0.0), pieces(FILE, 1 << 20), len(FILE))
+    assert server.seen[0].body == FILE
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_cut_says_how_much_came(reset: bool, serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+    async def storage(conn: Conn) -> None:
+        await conn.request()
+        await conn.send(answer(200, FILE)[: -len(FILE) // 2])
+        if reset:
+            conn.reset()
+
+    server = await serve(storage, tls=tls)
+    with pytest.raises(VendorTrouble) as caught:
+        await _receive(trusted(API), server.url, bytearray())
+    assert (caught.value.trouble.next, caught.value.trouble.code) == (Next.AGAIN, "cut_body")
+
+
+async def test_a_storage_that_falls_silent(serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+    async def storage(conn: Conn) -> None:
+        await conn.request()
+        await conn.send(answer(200, FILE)[:-1])
+        await conn.stall()
+
+    server = await serve(storage, tls=tls)
+    got = bytearray()
+    with pytest.raises(VendorTrouble) as caught:
+        await _receive(trusted(API), server.url, got)
+    assert (bytes(got), caught.value.trouble.code) == (FILE[:-1], "stalled")
+
+
+async def test_a_storage_with_a_strangers_certificate(serve: Serve, vendor: Vendor, tls: ssl.SSLContext) -> None:
+    server = await serve(answer(200, FILE), tls=tls)
+    with pytest.raises(VendorTrouble) as caught:
+        await _receive(vendor(API), server.url, bytearray())
+    assert caught.value.trouble.code == "unreachable"
+    assert "certificate" in caught.value.trouble.message
+    assert server.seen == []
+
+
+async def test_a_storage_that_never_shakes_hands(serve: Serve, vendor: Vendor) -> None:
+    server = await serve(Conn.stall)
+    server.scheme = "https"
+    with pytest.raises(VendorTrouble) as caught:
+        await _receive(vendor(API, timeouts=replace(IMPATIENT, connect=0.2)), server.url, bytearray())
+    assert "in time" in caught.value.trouble.message
