@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import bindparam, insert, update
@@ -15,9 +15,6 @@ from batchsync.ledger.tables import Balance, Job, Output, table
 from batchsync.model.states import Event
 
 _OWNED = update(table(Job)).where(Job.seq == bindparam("at_seq"), Job.lease_owner == bindparam("at_owner"))
-_OUTPUT = update(table(Output)).where(
-    Output.job_seq == bindparam("at_seq"), Output.ordinal == bindparam("at_ordinal")
-)
 _OUTPUTS = update(table(Output)).where(Output.job_seq == bindparam("at_seq"))
 
 
@@ -90,23 +87,28 @@ class Outcomes(Moves):
         self, seq: int, owner: str, ordinal: int, project_id: str, path: str, validator: str | None
     ) -> None:
         """Bytes of an output are about to arrive; `validator` is what a later download may go on with."""
-        self._require_lease(seq, owner)
-        row = {
-            "job_seq": seq,
-            "ordinal": ordinal,
-            "project_id": project_id,
-            "path": path,
-            "validator": validator,
-            "size": None,
-            "digest": None,
-            "saved_at": None,
-        }
-        upsert(self.connection, Output, [row], ["job_seq", "ordinal"])
+        started = {"project_id": project_id, "path": path, "validator": validator, "size": None, "digest": None}
+        self._output(seq, owner, ordinal, started)
 
-    def output_whole(self, seq: int, owner: str, ordinal: int, size: int, digest: str) -> None:
+    def output_whole(
+        self,
+        seq: int,
+        owner: str,
+        ordinal: int,
+        project_id: str,
+        path: str,
+        validator: str | None,
+        size: int,
+        digest: str,
+    ) -> None:
         """All bytes of an output are on the disk under their temporary name, and may be renamed."""
+        whole = {"project_id": project_id, "path": path, "validator": validator, "size": size, "digest": digest}
+        self._output(seq, owner, ordinal, whole)
+
+    def _output(self, seq: int, owner: str, ordinal: int, columns: Mapping[str, Any]) -> None:
         self._require_lease(seq, owner)
-        self.connection.execute(_OUTPUT, {"at_seq": seq, "at_ordinal": ordinal, "size": size, "digest": digest})
+        row = {"job_seq": seq, "ordinal": ordinal, **columns, "saved_at": None}
+        upsert(self.connection, Output, [row], ["job_seq", "ordinal"])
 
     def _require_lease(self, seq: int, owner: str) -> None:
         """Raise LeaseLost if another process works on the job by now: the temporary file is that one's, then."""

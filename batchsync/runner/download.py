@@ -125,43 +125,49 @@ class Downloads:
         if place.size and place.validator:
             offset = await to_thread.run_sync(lambda: _size(place.part) or 0)  # it may have waited for long
         try:
-            size, digest = await self._read(place, link, offset)
+            (size, digest), validator = await self._read(place, link, offset)
         except VendorTrouble as failure:
             if failure.trouble.code in ("range_not_satisfiable", "bad_range", "no_length"):
                 await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
             raise
         self.floor.got_through(Lane.DOWNLOAD)
+        run, final = self.floor.run_id, str(place.final)
         await self.floor.ledger.write(
-            lambda w: w.output_whole(place.seq, self.floor.run_id, place.ordinal, size, digest)
+            lambda w: w.output_whole(place.seq, run, place.ordinal, place.project_id, final, validator, size, digest)
         )
         return size
 
-    async def _read(self, place: Place, link: Download, offset: int) -> tuple[int, str]:
-        """Size and digest of the whole file. One whose end isn't marked is whole if another reading says the same."""
+    async def _read(self, place: Place, link: Download, offset: int) -> tuple[tuple[int, str], str | None]:
+        """Size and digest of the whole file, and its validator.
+
+        One whose end isn't marked is whole if another reading says the same.
+        """
         longest = (0, "")
         validator, clean = place.validator, place.size is None
         for _ in range(MOST_READINGS):
             async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
-                if not body.offset:
-                    await self._begin_anew(place, body.validator, clean=clean)
-                got = await receive(place.part, body.offset, body.chunks())
+                if not body.offset and not clean:
+                    await self._clear(place)
+                announce = partial(self._announce, place, body.validator)
+                got = await receive(place.part, body.offset, body.chunks(), announce)
             if body.proved or got == longest:
-                return got
+                return got, body.validator
             longest = max(longest, got)  # what was shorter was cut
             offset, validator, clean = 0, None, False
         message = "the storage doesn't say how long the file is, and no two readings of it gave the same"
         raise VendorTrouble(Trouble(Next.GARBAGE, "no_length", message))
 
-    async def _begin_anew(self, place: Place, validator: str | None, *, clean: bool) -> None:
-        """Have the bytes of a new beginning announced; `clean`: nothing of another file is in their way."""
-        run = self.floor.run_id
-        if not clean:
-            if not await self.floor.ledger.read(lambda v: v.holds_lease(place.seq, run)):
-                raise LeaseLost(f"{place.final}: another process has taken it over, and what has arrived is its own")
-            # Before the new validator is written down: it must never stand beside the bytes of another file.
-            await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
+    async def _clear(self, place: Place) -> None:
+        """Have nothing of another file in the way: a new validator must never stand beside its bytes."""
+        if not await self.floor.ledger.read(lambda v: v.holds_lease(place.seq, self.floor.run_id)):
+            raise LeaseLost(f"{place.final}: another process has taken it over, and what has arrived is its own")
+        await to_thread.run_sync(lambda: place.part.unlink(missing_ok=True))
+
+    async def _announce(self, place: Place, validator: str | None) -> None:
+        """Have it written down that the bytes of a new beginning arrive."""
+        run, final = self.floor.run_id, str(place.final)
         await self.floor.ledger.write(
-            lambda w: w.output_started(place.seq, run, place.ordinal, place.project_id, str(place.final), validator)
+            lambda w: w.output_started(place.seq, run, place.ordinal, place.project_id, final, validator)
         )
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, closing, suppress
 from pathlib import Path
 
 import anyio
@@ -44,23 +44,30 @@ class _Arriving:
         return piece
 
 
-async def receive(path: Path, offset: int, chunks: AsyncGenerator[bytes, None]) -> tuple[int, str]:
+async def receive(
+    path: Path, offset: int, chunks: AsyncGenerator[bytes, None], announce: Callable[[], Awaitable[None]]
+) -> tuple[int, str]:
     """Have the whole file on the disk at `path`, its bytes from `offset` on from `chunks`; its size and SHA-256.
 
-    Whatever ends it, what came before is kept, so that a later try can go on there. Raises VendorTrouble and OSError.
+    Whatever ends it, what came before is kept, so that a later try can go on there; a new beginning is announced
+    before. A file that comes in one piece is on the disk whole or not at all, and unannounced. Raises VendorTrouble
+    and OSError, LeaseLost if another process has begun it too.
     """
-    part = await to_thread.run_sync(Part, path, offset)
-    try:
-        async with aclosing(chunks):
-            arriving = _Arriving(chunks)
-            try:
-                await _keep(part, arriving)
-                return await to_thread.run_sync(_finish, part, arriving.take())
-            finally:
-                with suppress(OSError):
-                    _write(part, arriving.take())
-    finally:
-        part.close()
+    async with aclosing(chunks):
+        arriving = _Arriving(chunks)
+        await arriving.fill()
+        if not offset:
+            if arriving.ended and arriving.trouble is None:
+                return await to_thread.run_sync(_whole, path, arriving.take())
+            await announce()
+        part = await to_thread.run_sync(Part, path, offset)
+        try:
+            await _keep(part, arriving)
+            return await to_thread.run_sync(_finish, part, arriving.take())
+        finally:
+            with suppress(OSError):
+                _write(part, arriving.take())
+            part.close()
 
 
 async def _keep(part: Part, arriving: _Arriving) -> None:
@@ -71,7 +78,6 @@ async def _keep(part: Part, arriving: _Arriving) -> None:
             await to_thread.run_sync(_write, part, piece)
 
     try:
-        await arriving.fill()
         while not arriving.ended:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(write, arriving.take())
@@ -81,6 +87,11 @@ async def _keep(part: Part, arriving: _Arriving) -> None:
         raise group.exceptions[0] from None
     if arriving.trouble is not None:
         raise arriving.trouble
+
+
+def _whole(path: Path, piece: list[bytes]) -> tuple[int, str]:
+    with closing(Part(path, 0, alone=True)) as part:
+        return _finish(part, piece)
 
 
 def _write(part: Part, piece: list[bytes]) -> None:

@@ -51,9 +51,14 @@ def part_of(path: Path, token: str) -> Path:
 class Part:
     """A file that is arriving: bytes go in, a size and a SHA-256 come out. Blocking; belongs in a thread."""
 
-    def __init__(self, path: Path, offset: int) -> None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | (0 if offset else os.O_TRUNC)
-        self._file = os.fdopen(os.open(path, flags, 0o644), "r+b")
+    def __init__(self, path: Path, offset: int, *, alone: bool = False) -> None:
+        """`alone`: nothing stands there yet. Raises LeaseLost otherwise, as another process has begun it."""
+        beginning = 0 if offset else os.O_EXCL if alone else os.O_TRUNC
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | beginning, 0o644)
+        except FileExistsError:
+            raise LeaseLost(f"{path} is another process's by now") from None
+        self._file = os.fdopen(handle, "r+b")
         self._digest = hashlib.sha256()
         self.size = 0
         while self.size < offset:

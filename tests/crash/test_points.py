@@ -50,6 +50,7 @@ CASES = {
     "ledger.still_rendering": Case("render:slow:1.5:times=1"),
     "ledger.render_failed": Case("render:error:times=1"),
     "ledger.vendor_canceled": Case("render:cancel:times=1"),
+    "ledger.output_started": Case(size=BIG),
     "ledger.look_again": Case(before=((RUN, "ledger.render_done:committed"),)),
     "ledger.attempt_failed": Case("put:status:500:times=1"),
     "ledger.gave_up": Case("put:status:411:times=1"),

@@ -525,7 +525,7 @@ def test_bytes_of_a_job_that_another_process_has_taken_over_are_not_written_down
     ledger.write(lambda w: w.output_started(1, A, 0, "p1", "/out/a.mp4", "tag"), A)
     for late in (
         lambda w: w.output_started(1, "run-b", 0, "p1", "/out/a.mp4", "tag"),
-        lambda w: w.output_whole(1, "run-b", 0, 9, "digest"),
+        lambda w: w.output_whole(1, "run-b", 0, "p1", "/out/a.mp4", "tag", 9, "digest"),
     ):
         with pytest.raises(LeaseLost):
             ledger.write(late)

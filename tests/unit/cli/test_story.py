@@ -62,7 +62,7 @@ def test_a_render_that_fails_and_one_that_succeeds(ledger: Ledger, clock: Hands)
     clock.at += 229
     ledger.write(lambda w: w.render_done(1, RUN, 50, 25.0), RUN)
     ledger.write(lambda w: w.output_started(1, RUN, 0, "csecond", "/out/a.mp4", None), RUN)
-    ledger.write(lambda w: w.output_whole(1, RUN, 0, 31_000, "d" * 64), RUN)
+    ledger.write(lambda w: w.output_whole(1, RUN, 0, "csecond", "/out/a.mp4", None, 31_000, "d" * 64), RUN)
     ledger.write(lambda w: w.output_saved(1, RUN, ["/out/a.mp4"]), RUN)
     assert told(ledger) == [
         "added from /w/jobs.csv:2",
