@@ -176,9 +176,9 @@ _ON_THE_WIRE = {
 
 
 def _arm_vendor(trap: Trap) -> None:
-    send = httpx.AsyncClient.send
+    send = httpx.AsyncHTTPTransport.handle_async_request
 
-    async def traced(self: httpx.AsyncClient, request: httpx.Request, **options: Any) -> httpx.Response:
+    async def traced(self: httpx.AsyncHTTPTransport, request: httpx.Request) -> httpx.Response:
         name = _request.get()
 
         async def trace(moment: str, _info: object) -> None:
@@ -186,9 +186,9 @@ def _arm_vendor(trap: Trap) -> None:
                 trap(f"vendor.{name}:{_ON_THE_WIRE[moment]}")
 
         request.extensions["trace"] = trace
-        return await send(self, request, **options)
+        return await send(self, request)
 
-    httpx.AsyncClient.send = traced  # type: ignore[method-assign]
+    httpx.AsyncHTTPTransport.handle_async_request = traced  # type: ignore[method-assign]
     for name in REQUESTS:
         if name != "download":
             setattr(MagicHour, name, _asked(trap, name, getattr(MagicHour, name)))

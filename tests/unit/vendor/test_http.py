@@ -223,7 +223,7 @@ async def test_neither_key_nor_signature_gets_into_logs_or_words(
     caplog.set_level(logging.DEBUG)
     server = await serve(answer(403, {"code": KEY, "message": f"bad key {KEY} for https://s.example/x?SIGNATURE=1"}))
     client = vendor(server.url)
-    words = [repr(client), str(client), repr(vars(client).get("_clients"))]
+    words = [repr(client), str(client), repr(vars(client)["_lines"])]
     words.append(repr(await client.submit(REQUEST)))
     slot, download = (
         UploadSlot(server.url + "/u?SIGNATURE=1", "f", 0.0),
