@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from math import fsum
 from operator import attrgetter
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from batchsync.errors import SettingError
 from batchsync.ledger.usage import EntrySums, JobSums, Period
 from batchsync.ledger.views import Views
+from batchsync.model.states import State
 from batchsync.planning.pricing import Price
 from batchsync.report import money
+from batchsync.report.days import day_name, month_name, shifts
 
 BY = ("run", "manifest", "day", "month", "mode", "job")
 UNTAGGED = "(untagged)"
 _NO_KEY = {"run": "(no run)", "manifest": "(no manifest)"}
 NOT_SUBMITTED = "(not submitted)"
+
+_FAILED = frozenset({State.FAILED, State.CANCELED})
+_RENDERED = frozenset({State.RENDERED, State.COMPLETE})
+_AT_THE_VENDOR = frozenset({State.RENDERING, State.RENDERED})
+_NO_FILE = frozenset(State) - _RENDERED - _AT_THE_VENDOR
 
 
 @dataclass(slots=True)
@@ -111,84 +118,97 @@ def check_by(by: str) -> str:
 
 def build(views: Views, by: str, period: Period, zone: ZoneInfo, price: Price | None = None) -> Report:
     """The report: credits that moved and jobs that were last submitted in a period, days and months in `zone`."""
-    builder = _Builder(by, zone)
-    for jobs in views.job_sums(by, period):
-        builder.count(jobs)
-    if price is None:
-        for entries in views.entry_sums(by, period):
-            builder.add(entries)
-        return builder.report()
-    for month in money.months(views, price, period):
-        weights: defaultdict[str | None, int] = defaultdict(int)
-        for entries in views.entry_sums(by, month.period, month.tariff):
-            weights[builder.add(entries)] += entries.weight
-        builder.pay(list(weights), month.micros(list(weights.values())))
-    return builder.report(priced=True)
+    return build_all(views, [by], period, zone, price)[0]
+
+
+def build_all(
+    views: Views, groupings: Sequence[str], period: Period, zone: ZoneInfo, price: Price | None = None
+) -> list[Report]:
+    """A report for each grouping; the ledger is read once for all of them."""
+    builders = [_Builder(by) for by in groupings]
+    days = shifts(views, period, zone)
+    for jobs in views.job_sums(groupings, period, days):
+        for builder, key in zip(builders, jobs.keys, strict=True):
+            builder.count(key, jobs)
+    months = [None] if price is None else money.months(views, price, period)
+    for month in months:
+        within, tariff = (month.period, month.tariff) if month else (period, None)
+        for entries in views.entry_sums(groupings, within, days, tariff):
+            for builder, key in zip(builders, entries.keys, strict=True):
+                builder.add(key, entries)
+        if month:
+            for builder in builders:
+                builder.pay(month)
+    return [builder.report(priced=price is not None) for builder in builders]
 
 
 class _Builder:
     """Groups as they come together."""
 
-    def __init__(self, by: str, zone: ZoneInfo) -> None:
+    def __init__(self, by: str) -> None:
         self.by = by
         self.groups: dict[str | None, Usage] = {}
+        self.weights: defaultdict[str | None, int] = defaultdict(int)  # of the month that is being read
         self.micros: defaultdict[str | None, int] = defaultdict(int)
-        self._dates = {"day": "%Y-%m-%d", "month": "%Y-%m"}.get(by)
-        self._zone = zone
+        self._name = {"day": day_name, "month": month_name}.get(by)
         self._none = UNTAGGED if by.startswith("tag:") else _NO_KEY.get(by, NOT_SUBMITTED)
 
-    def _key(self, key: str | None, at: float | None) -> str | None:
-        if self._dates is None or at is None:
-            return key or None  # an empty tag is none
-        return datetime.fromtimestamp(at, self._zone).strftime(self._dates)
-
-    def _group(self, key: str | None) -> Usage:
-        found = self.groups.get(key)
+    def _group(self, key: Any) -> tuple[str | None, Usage]:
+        name = self._name(key) if self._name else key or None  # an empty tag is none
+        found = self.groups.get(name)
         if found is None:
-            found = self.groups[key] = Usage(self._none if key is None else key)
-        return found
+            found = self.groups[name] = Usage(self._none if name is None else name)
+        return name, found
 
-    def count(self, sums: JobSums) -> None:
-        usage = self._group(self._key(sums.key, sums.at))
-        usage.jobs += sums.jobs
-        usage.complete += sums.complete
-        usage.failed += sums.failed
-        usage.canceled += sums.canceled
-        usage.held += sums.held
-        usage.estimated += sums.estimated
-        usage.unknown += sums.unknown
-        usage.seconds += sums.seconds
-        usage.clips_estimated += sums.clips_estimated
-        usage.clips_settled += sums.clips_settled
-        usage.spent += sums.spent
+    def count(self, key: Any, sums: JobSums) -> None:
+        """Count jobs in."""
+        _, state, jobs, estimated, unknown, seconds, project, net = sums
+        _, usage = self._group(key)
+        usage.jobs += jobs
+        usage.estimated += estimated
+        usage.unknown += unknown
+        if state == State.COMPLETE:
+            usage.complete += jobs
+            usage.seconds += seconds
+        elif state == State.HELD:
+            usage.held += jobs
+        elif state in _FAILED:
+            usage.failed += jobs
+            usage.canceled += jobs if state == State.CANCELED else 0
+        if state in _RENDERED:
+            usage.clips_estimated += estimated
+            usage.clips_settled += project
+        if state not in _AT_THE_VENDOR:
+            usage.spent += net
 
-    def add(self, sums: EntrySums) -> str | None:
-        """Count credits in; returns the key of their group."""
-        key = self._key(sums.key, sums.at)
-        usage = self._group(key)
-        charged = sums.charges + sums.settles
-        usage.charged += charged
-        usage.adjusted += sums.settles
-        usage.refunded -= sums.refunds
-        usage.settled += charged + sums.refunds - sums.open
-        usage.wasted += sums.wasted
-        return key
+    def add(self, key: Any, sums: EntrySums) -> None:
+        """Count credits in."""
+        _, state, net, settles, refunds, present, weight = sums
+        name, usage = self._group(key)
+        usage.charged += net - refunds
+        usage.adjusted += settles
+        usage.refunded -= refunds
+        usage.settled += net if state != State.RENDERING else net - present
+        usage.wasted += net if state in _NO_FILE else net - present
+        self.weights[name] += weight
 
-    def pay(self, keys: list[str | None], micros: list[int]) -> None:
-        """Count money in, in millionths of a dollar."""
-        for key, part in zip(keys, micros, strict=True):
+    def pay(self, month: money.Month) -> None:
+        """Count in what the credits of a month cost, in millionths of a dollar."""
+        for key, part in zip(self.weights, month.micros(list(self.weights.values())), strict=True):
             self.micros[key] += part
+        self.weights.clear()
 
-    def report(self, *, priced: bool = False) -> Report:
-        keys = sorted(self.groups, key=lambda key: (key is None, key or ""))
-        groups = [self.groups[key] for key in keys]
+    def report(self, *, priced: bool) -> Report:
+        """The groups in the order of their names, what has no name last."""
+        names = [*sorted(name for name in self.groups if name is not None), *([None] if None in self.groups else [])]
+        groups = [self.groups[name] for name in names]
         report = Report(self.by, sum_of("total", groups), groups)
         if priced:
-            parts = [self.micros[key] for key in keys]
+            parts = [self.micros[name] for name in names]
             total, cents = money.cents(parts)
             rows = zip([*groups, report.totals], [*parts, sum(parts)], [*cents, total], strict=True)
             for usage, part, rounded in rows:
-                usage.usd, usage.cents = part * money.MICRO, Decimal(rounded) / 100
+                usage.usd, usage.cents = part * money.MICRO, rounded * money.CENT
         return report
 
 
