@@ -12,7 +12,6 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from batchsync.model.text import dollars
 from batchsync.model.text import number as number
 
 MOST_PROBLEMS = 50
+_BLOCK = 100_000  # characters that are written at once
 STATE_COLOURS: Mapping[Shown, str] = {
     Shown.PENDING: "white",
     Shown.COMPLETE: "green",
@@ -91,8 +91,15 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
     """Lines put together into texts of some length, each with its end."""
-    left = iter(lines)
-    while block := list(islice(left, 500)):
+    block: list[str] = []
+    length = 0
+    for line in lines:
+        block.append(line)
+        length += len(line)
+        if length > _BLOCK:
+            yield "\n".join(block) + "\n"
+            block, length = [], 0
+    if block:
         yield "\n".join(block) + "\n"
 
 
@@ -168,13 +175,13 @@ def csv_rows(rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # only then is a lone CR in a cell quoted
-    writer.writerows([[safe_cell(cell) for cell in row] for row in rows])
+    writer.writerows([safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return text.getvalue()
 
 
-def json_text(value: Any, *, indent: int | None = 2) -> str:
+def json_text(value: Any, *, indent: int | None = 2, separators: tuple[str, str] | None = None) -> str:
     """JSON that people can read and that can't play with the terminal: what isn't printable is escaped."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
     return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 

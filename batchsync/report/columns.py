@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from operator import attrgetter
@@ -36,6 +36,12 @@ class Column:
     def text(self, usage: Usage) -> str:
         """A cell for people."""
         return written(self.value(usage), self.form)
+
+    def texts(self, groups: Sequence[Usage], width: int = 0) -> list[str]:
+        """The cells of groups, at least so wide: each number is written once, however often it comes up."""
+        values = list(map(self.shown or self.of, groups))
+        texts = {value: written(value, self.form).rjust(width) for value in set(values)}
+        return [texts[value] for value in values]
 
 
 def written(value: Value, form: str) -> str:
