@@ -67,7 +67,7 @@ def _that_fit(report: Report, width: int, wide: bool) -> tuple[dict[Column, int]
 
 def _width(column: Column, report: Report) -> int:
     """How many columns of the terminal a column takes: its widest numbers are the largest and the smallest."""
-    values = [value for usage in (report.totals, *report.groups) if (value := column.value(usage)) is not None]
+    values = [value for value in column.values([report.totals, *report.groups]) if value is not None]
     ends = (max(values), min(values)) if values else (None,)
     return _GAP + max(len(column.title), *(len(written(value, column.form)) for value in ends))
 

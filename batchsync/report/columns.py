@@ -29,17 +29,17 @@ class Column:
     form: str = ",d"
     shown: Callable[[Usage], Value] | None = None  # to people, where that isn't just `of` in another form
 
-    def value(self, usage: Usage) -> Value:
-        """The number that people see."""
-        return (self.shown or self.of)(usage)
+    def values(self, groups: Sequence[Usage]) -> list[Value]:
+        """The numbers that people see."""
+        return list(map(self.shown or self.of, groups))
 
     def text(self, usage: Usage) -> str:
         """A cell for people."""
-        return written(self.value(usage), self.form)
+        return self.texts([usage])[0]
 
     def texts(self, groups: Sequence[Usage], width: int = 0) -> list[str]:
         """The cells of groups, at least so wide: each number is written once, however often it comes up."""
-        values = list(map(self.shown or self.of, groups))
+        values = self.values(groups)
         texts = {value: written(value, self.form).rjust(width) for value in set(values)}
         return [texts[value] for value in values]
 
@@ -119,5 +119,5 @@ def for_people(report: Report, *, every: bool = False) -> list[Column]:
     return [
         column
         for column in columns
-        if column.rank is not None and not (column.rare and not any(column.of(group) for group in report.groups))
+        if column.rank is not None and not (column.rare and not any(map(column.of, report.groups)))
     ]

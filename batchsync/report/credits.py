@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from heapq import nlargest
 from math import fsum
 from operator import attrgetter
 from typing import Any
@@ -125,45 +126,53 @@ def build_all(
     views: Views, groupings: Sequence[str], period: Period, zone: ZoneInfo, price: Price | None = None
 ) -> list[Report]:
     """A report for each grouping; the ledger is read once for all of them."""
-    builders = [_Builder(by) for by in groupings]
+    builders = [_Builder(by, place) for place, by in enumerate(groupings)]
     days = shifts(views, period, zone)
     for jobs in views.job_sums(groupings, period, days):
-        for builder, key in zip(builders, jobs.keys, strict=True):
-            builder.count(key, jobs)
+        for builder in builders:
+            builder.count(jobs)
     months = [None] if price is None else money.months(views, price, period)
     for month in months:
         within, tariff = (month.period, month.tariff) if month else (period, None)
         for entries in views.entry_sums(groupings, within, days, tariff):
-            for builder, key in zip(builders, entries.keys, strict=True):
-                builder.add(key, entries)
+            for builder in builders:
+                builder.add(entries)
         if month:
             for builder in builders:
                 builder.pay(month)
     return [builder.report(priced=price is not None) for builder in builders]
 
 
-class _Builder:
-    """Groups as they come together."""
+class _Groups(dict[str | None, Usage]):
+    """Groups by their names, each made when it is first asked for; `none` is what the one without a name is called."""
 
-    def __init__(self, by: str) -> None:
+    def __init__(self, none: str) -> None:
+        self.none = none
+
+    def __missing__(self, name: str | None) -> Usage:
+        usage = self[name] = Usage(self.none if name is None else name)
+        return usage
+
+
+class _Builder:
+    """The groups of one report as they come together; `place` is that of its grouping."""
+
+    def __init__(self, by: str, place: int) -> None:
         self.by = by
-        self.groups: dict[str | None, Usage] = {}
+        self.groups = _Groups(UNTAGGED if by.startswith("tag:") else _NO_KEY.get(by, NOT_SUBMITTED))
         self.weights: defaultdict[str | None, int] = defaultdict(int)  # of the month that is being read
         self.micros: defaultdict[str | None, int] = defaultdict(int)
-        self._name = {"day": day_name, "month": month_name}.get(by)
-        self._none = UNTAGGED if by.startswith("tag:") else _NO_KEY.get(by, NOT_SUBMITTED)
+        self._place = place
+        self._date = {"day": day_name, "month": month_name}.get(by)
 
-    def _group(self, key: Any) -> tuple[str | None, Usage]:
-        name = self._name(key) if self._name else key or None  # an empty tag is none
-        found = self.groups.get(name)
-        if found is None:
-            found = self.groups[name] = Usage(self._none if name is None else name)
-        return name, found
+    def _name(self, keys: tuple[Any, ...]) -> str | None:
+        key = keys[self._place]
+        return self._date(key) if self._date else key or None  # an empty tag is none
 
-    def count(self, key: Any, sums: JobSums) -> None:
+    def count(self, sums: JobSums) -> None:
         """Count jobs in."""
-        _, state, jobs, estimated, unknown, seconds, project, net = sums
-        _, usage = self._group(key)
+        keys, state, jobs, estimated, unknown, seconds, project, net = sums
+        usage = self.groups[self._name(keys)]
         usage.jobs += jobs
         usage.estimated += estimated
         usage.unknown += unknown
@@ -181,10 +190,11 @@ class _Builder:
         if state not in _AT_THE_VENDOR:
             usage.spent += net
 
-    def add(self, key: Any, sums: EntrySums) -> None:
+    def add(self, sums: EntrySums) -> None:
         """Count credits in."""
-        _, state, net, settles, refunds, present, weight = sums
-        name, usage = self._group(key)
+        keys, state, net, settles, refunds, present, weight = sums
+        name = self._name(keys)
+        usage = self.groups[name]
         usage.charged += net - refunds
         usage.adjusted += settles
         usage.refunded -= refunds
@@ -225,8 +235,8 @@ def sum_of(key: str, groups: Sequence[Usage]) -> Usage:
 
 def largest(report: Report, most: int) -> list[Usage]:
     """At most so many groups: those that moved the most credits, in the report's order."""
-    weight = sorted(report.groups, key=lambda usage: (abs(usage.net), usage.jobs), reverse=True)
-    kept = {id(usage) for usage in weight[:most]}
+    weightiest = nlargest(most, report.groups, key=lambda usage: (abs(usage.net), usage.jobs))
+    kept = {id(usage) for usage in weightiest}
     return [usage for usage in report.groups if id(usage) in kept]
 
 

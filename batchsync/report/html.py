@@ -156,9 +156,9 @@ def _frame(told: str, titles: Sequence[str]) -> Iterator[str]:
 def _tr(usage: Usage, columns: Sequence[Column]) -> str:
     cells = []
     for column in columns:
-        value = column.value(usage)
-        less = ' class="less"' if value is not None and value < 0 and column.form != "+,.1f" else ""
-        cells.append(f"<td{less}>{_e(column.text(usage))}</td>")
+        text = column.text(usage)
+        less = ' class="less"' if text.startswith("-") and column.form != "+,.1f" else ""
+        cells.append(f"<td{less}>{_e(text)}</td>")
     key = _e(usage.key).replace("/", "/<wbr>")
     return f'<tr><th scope="row">{key}</th>{"".join(cells)}</tr>'
 
