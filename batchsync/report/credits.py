@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from heapq import nlargest
@@ -18,7 +18,7 @@ from batchsync.ledger.views import Views
 from batchsync.model.states import State
 from batchsync.planning.pricing import Price
 from batchsync.report import money
-from batchsync.report.days import day_name, month_name, shifts
+from batchsync.report.days import DATES, shifts
 
 BY = ("run", "manifest", "day", "month", "mode", "job")
 UNTAGGED = "(untagged)"
@@ -144,7 +144,7 @@ def build_all(
 
 
 class _Groups(dict[str | None, Usage]):
-    """Groups by their names, each made when it is first asked for; `none` is what the one without a name is called."""
+    """Groups by their names, made when they are first asked for; the one without a name is called `none`."""
 
     def __init__(self, none: str) -> None:
         self.none = none
@@ -163,7 +163,7 @@ class _Builder:
         self.weights: defaultdict[str | None, int] = defaultdict(int)  # of the month that is being read
         self.micros: defaultdict[str | None, int] = defaultdict(int)
         self._place = place
-        self._date = {"day": day_name, "month": month_name}.get(by)
+        self._date: Callable[[int | None], str | None] | None = DATES.get(by)
 
     def _name(self, keys: tuple[Any, ...]) -> str | None:
         key = keys[self._place]

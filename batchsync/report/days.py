@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo
@@ -28,17 +28,20 @@ def shifts_within(since: float, until: float, zone: ZoneInfo) -> Shifts:
     """How far a zone is from UTC at the times from `since` to `until`, in epoch seconds."""
 
     def shift(quarter: int) -> int:
-        return round(datetime.fromtimestamp(quarter * QUARTER_HOUR, zone).utcoffset().total_seconds())
+        offset = datetime.fromtimestamp(quarter * QUARTER_HOUR, zone).utcoffset()
+        return 0 if offset is None else round(offset.total_seconds())
 
     found: list[tuple[float | None, int]] = []
-    day, end = int(since // DAY) * DAY // QUARTER_HOUR, int(until // QUARTER_HOUR) + 1
-    while day < end:
-        before, after, step = shift(day), shift(day + DAY // QUARTER_HOUR), DAY // QUARTER_HOUR
-        if before != after:
-            change = bisect_left(range(day, day + step), True, key=lambda quarter: shift(quarter) != before)
-            found.append((float((day + change) * QUARTER_HOUR), before))
-        day += step
-    return [*found, (None, shift(day))]
+    step = DAY // QUARTER_HOUR
+    start, end = int(since // DAY) * step, int(until // DAY + 1) * step
+    before = shift(start)
+    for day in range(start, end, step):
+        after = shift(day + step)
+        if after != before:
+            change = next(quarter for quarter in range(day, day + step + 1) if shift(quarter) == after)
+            found.append((float(change * QUARTER_HOUR), before))
+            before = after
+    return [*found, (None, before)]
 
 
 @lru_cache(maxsize=1024)
@@ -51,3 +54,6 @@ def month_name(day: int | None) -> str | None:
     """The month of a day by its number, as 2026-05."""
     name = day_name(day)
     return name and name[:7]
+
+
+DATES: Mapping[str, Callable[[int | None], str | None]] = {"day": day_name, "month": month_name}
