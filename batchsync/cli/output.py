@@ -21,6 +21,7 @@ from batchsync.cli.layout import GAP, cells, clipped, fitted, padded
 from batchsync.errors import BatchsyncError, DiskFull, ManifestError, SettingError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Problem
+from batchsync.model.sheet import guarded
 from batchsync.model.states import Shown
 from batchsync.model.text import clean as clean
 from batchsync.model.text import counted as counted
@@ -38,7 +39,6 @@ STATE_COLOURS: Mapping[Shown, str] = {
 }
 AT_WORK = "cyan"  # the colour of all other states
 _NOT_ASCII = re.compile(r"[^\n -~]")
-FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # some skip the blanks, some take the full-width signs of East Asia
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -159,13 +159,6 @@ def table(
     return "\n".join([*head, *(line(parts, row) for row, parts in enumerate(lines))])
 
 
-def safe_cell(value: object) -> object:
-    """A CSV cell that no spreadsheet takes for a formula, not even one that reads full-width signs."""
-    if isinstance(value, str) and value[:1] in FORMULA_STARTS:
-        return "'" + value
-    return "" if value is None else value
-
-
 def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values with a header line."""
     return csv_rows([headers]) + csv_rows(rows)
@@ -175,7 +168,7 @@ def csv_rows(rows: Iterable[Sequence[object]]) -> str:
     """Comma-separated values."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # only then is a lone CR in a cell quoted
-    writer.writerows([safe_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     return text.getvalue()
 
 
@@ -263,8 +256,9 @@ def print_problems(problems: Sequence[Problem]) -> None:
 
 def print_error(error: BatchsyncError) -> None:
     """An error for people, on standard error; as data on standard output too, if --json was asked for."""
-    if isinstance(error, ManifestError):
-        print_problems([problem for problem in error.problems if problem.severity == "error"])
+    faults = [one for one in error.problems if one.severity == "error"] if isinstance(error, ManifestError) else []
+    if faults and error.message != str(faults[0]):  # what can't be read at all is said once
+        print_problems(faults)
         say("", err=True)
     say(f"{click.style('Error:', fg='red')} {clean(error.message)}", err=True)
     if error.hint:
