@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from operator import attrgetter
 
 from batchsync.model.text import dollars
 from batchsync.report.credits import Report, Usage
 
-Value = int | float | Decimal | None
+Value = int | float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,11 @@ def _usd_per(name: str) -> Callable[[Usage], Value]:
 
 
 def _usd(usage: Usage) -> Value:
-    return None if usage.usd is None else float(usage.usd)
+    return None if usage.micros is None else usage.micros / 1_000_000
+
+
+def _cents(usage: Usage) -> Value:
+    return None if usage.cents is None else usage.cents / 100
 
 
 def _plain(name: str, meaning: str, rank: int | None, *, title: str = "", rare: bool = False) -> Column:
@@ -103,7 +106,7 @@ COLUMNS = (
     _ratio("delta_percent", "delta %", "that, in percent of the estimate", 14, form="+,.1f"),
 )
 MONEY = (
-    Column("usd", "money", "dollars that the net costs", _usd, 3, form="usd", shown=attrgetter("cents")),
+    Column("usd", "money", "dollars that the net costs", _usd, 3, form="usd", shown=_cents),
     Column("usd_per_clip", "a clip", "dollars for a finished clip", _usd_per("per_clip"), 10, form="usd"),
     Column("usd_per_minute", "a minute", "dollars for a minute of them", _usd_per("per_minute"), 11, form="usd"),
 )
@@ -113,7 +116,7 @@ SETTLEMENT = ("clips_estimated", "clips_settled", "delta", "delta_percent")  # n
 
 def for_people(report: Report, *, every: bool = False) -> list[Column]:
     """The columns that say something about a report; `every` for those that are only shown if asked for, too."""
-    columns = [*COLUMNS, *(MONEY if report.totals.usd is not None else ())]
+    columns = [*COLUMNS, *(MONEY if report.totals.micros is not None else ())]
     if every:
         return columns
     return [

@@ -38,7 +38,8 @@ class Usage:
     `charged` is what the vendor took, its later corrections (`adjusted`) included; `refunded` what it gave back.
     `settled` is the net without projects that it still renders, `wasted` the net that bought no file, `unknown` what
     lost submissions may have cost beyond that. `clips_estimated` and `clips_settled` compare the rendered jobs, and
-    `spent` is what the group's jobs have cost since they exist. `cents` are dollars, rounded so that they add up.
+    `spent` is what the group's jobs have cost since they exist. Of money, `micros` are millionths of a dollar, and
+    `cents` are rounded so that they add up; None without a price.
     """
 
     key: str
@@ -58,8 +59,8 @@ class Usage:
     clips_estimated: int = 0
     clips_settled: int = 0
     spent: int = 0
-    usd: Decimal | None = None
-    cents: Decimal | None = None
+    micros: int | None = None
+    cents: int | None = None
 
     @property
     def net(self) -> int:
@@ -89,15 +90,20 @@ class Usage:
     def delta_percent(self) -> float | None:
         return 100 * self.delta / self.clips_estimated if self.clips_estimated else None
 
+    @property
+    def usd(self) -> Decimal | None:
+        """What the net costs in dollars."""
+        return None if self.micros is None else self.micros * money.MICRO
+
     def usd_of(self, credits: float | None) -> float | None:
         """Dollars for `credits` at the group's own average price; None where that isn't known."""
-        if credits is None or self.usd is None or not self.net:
+        if credits is None or self.micros is None or not self.net:
             return None
-        return credits * float(self.usd) / self.net
+        return credits * (self.micros / 1_000_000) / self.net
 
 
 _SUMMED = tuple(
-    name for name in Usage.__dataclass_fields__ if name not in ("key", "seconds", "usd", "cents")
+    name for name in Usage.__dataclass_fields__ if name not in ("key", "seconds", "micros", "cents")
 )  # `seconds` too, but as one sum that rounds once
 
 
@@ -218,7 +224,7 @@ class _Builder:
             total, cents = money.cents(parts)
             rows = zip([*groups, report.totals], [*parts, sum(parts)], [*cents, total], strict=True)
             for usage, part, rounded in rows:
-                usage.usd, usage.cents = part * money.MICRO, rounded * money.CENT
+                usage.micros, usage.cents = part, rounded
         return report
 
 
@@ -227,9 +233,9 @@ def sum_of(key: str, groups: Sequence[Usage]) -> Usage:
     total = Usage(key, seconds=fsum(group.seconds for group in groups))
     for name in _SUMMED:
         setattr(total, name, sum(map(attrgetter(name), groups)))
-    if groups and all(group.usd is not None for group in groups):
-        total.usd = sum((group.usd for group in groups if group.usd is not None), Decimal(0))
-        total.cents = sum((group.cents for group in groups if group.cents is not None), Decimal(0))
+    if groups and groups[0].micros is not None:
+        total.micros = sum(group.micros or 0 for group in groups)
+        total.cents = sum(group.cents or 0 for group in groups)
     return total
 
 

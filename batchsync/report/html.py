@@ -84,7 +84,7 @@ def _figures(pages: Pages) -> Iterator[str]:
     total, left = pages.main.totals, pages.head.statement.unexplained
     figures: list[tuple[str, str, bool]] = [
         ("Credits net", number(total.net), False),
-        *([("Money", dollars(total.cents), False)] if total.cents is not None else []),
+        *([("Money", dollars(total.cents / 100), False)] if total.cents is not None else []),
         ("Finished clips", f"{number(total.complete)} of {number(total.jobs)}", False),
         ("Credits per clip", "–" if total.per_clip is None else f"{total.per_clip:,.1f}", False),
         ("Credits per minute", "–" if total.per_minute is None else f"{total.per_minute:,.1f}", False),

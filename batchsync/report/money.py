@@ -15,7 +15,7 @@ from batchsync.ledger.usage import Period, Tariff
 from batchsync.ledger.views import Views
 from batchsync.planning.pricing import Price, month_starts
 
-MICRO, CENT = Decimal("0.000001"), Decimal("0.01")
+MICRO = Decimal("0.000001")
 MICROS_PER_CENT = 10_000
 
 
