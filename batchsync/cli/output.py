@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -160,15 +161,17 @@ def table(
 
 
 def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values with a header line."""
-    return csv_rows([headers]) + csv_rows(rows)
+    """Comma-separated values with a header line; no text in them is a formula."""
+    return csv_rows(
+        [guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in chain([headers], rows)
+    )
 
 
 def csv_rows(rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values."""
+    """Comma-separated values as they are: texts from elsewhere must have been `guarded`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # only then is a lone CR in a cell quoted
-    writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -12,6 +12,7 @@ from batchsync.cli import options as o
 from batchsync.cli.output import clean, csv_rows, json_text
 from batchsync.ledger.statement import BalanceRow
 from batchsync.ledger.usage import FailureSum
+from batchsync.model.sheet import guarded
 from batchsync.model.text import clipped_key
 from batchsync.report.columns import DATA, Column, for_people, written
 from batchsync.report.credits import Report, Usage
@@ -94,9 +95,9 @@ def _table(report: Report, columns: Mapping[Column, int], room: int) -> Iterator
 
 def csv_lines(report: Report, *, bom: bool = False) -> Iterator[str]:
     """Comma-separated values: the groups only, so that a sum over a column is the total."""
-    yield ("\ufeff" if bom else "") + _csv([[report.by, *(column.name for column in DATA)]])
+    yield ("\ufeff" if bom else "") + _csv([[guarded(report.by), *(column.name for column in DATA)]])
     for groups in _batches(report.groups):
-        keys = [usage.key for usage in groups]
+        keys = [guarded(usage.key) for usage in groups]
         yield _csv(zip(keys, *(map(column.of, groups) for column in DATA), strict=True))
 
 
