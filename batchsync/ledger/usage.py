@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import Connection, and_, case, cast, func, literal, select
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -19,6 +19,10 @@ DAY = 86_400
 
 # How far a time zone is from UTC: (until when, in epoch seconds, seconds to add), the last without an end.
 Shifts = Sequence[tuple[float | None, int]]
+
+# Some rows of sums: of a report by job there are a hundred thousand, so that each is only a row.
+Sums = Sequence[Sequence[Any]]
+_BATCH = 1000
 
 _MONEY_KINDS = [kind.value for kind in MONEY_KINDS]
 _MONEY = CreditEntry.kind.in_(_MONEY_KINDS)
@@ -57,38 +61,6 @@ class Tariff:
             branches.append((credits <= end, before + (credits - start) * weight))
             before, start = before + (end - start) * weight, end
         raise ValueError("the last band has no end")
-
-
-class JobSums(NamedTuple):
-    """Jobs of a group that are in one state. `keys` are what the group is known by, one for each grouping.
-
-    `unknown` is what submissions may have cost whose outcome nobody knows, `seconds` the length of the clips,
-    `project` what the present projects have cost, `net` what the jobs have since they exist.
-    """
-
-    keys: tuple[Any, ...]
-    state: str
-    jobs: int
-    estimated: int
-    unknown: int
-    seconds: float
-    project: int
-    net: int
-
-
-class EntrySums(NamedTuple):
-    """Credits of a group that moved, signed as they stand, for jobs that are in one state; `keys` as in `JobSums`.
-
-    `present` is of the jobs' present projects; `weight` is what they weigh by the tariff, 0 without one.
-    """
-
-    keys: tuple[Any, ...]
-    state: str
-    net: int
-    settles: int
-    refunds: int
-    present: int
-    weight: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +111,12 @@ def _grouped(query: Any, groupings: Sequence[str], run_id: Any, day: Any) -> Any
     return query.group_by(Job.seq, *(column for column in columns if column is not Job.id))
 
 
-def job_sums(connection: Connection, groupings: Sequence[str], period: Period, shifts: Shifts) -> Iterator[JobSums]:
+def job_sums(connection: Connection, groupings: Sequence[str], period: Period, shifts: Shifts) -> Iterator[Sums]:
     """The jobs that were last submitted in a period (all jobs, where it has no bounds) by group and state.
 
-    A group is known by what it is by each of `groupings`: run, manifest, mode, tag:KEY or job; for day and month
-    alike the number of the day, as `shifts` has it.
+    A row has a key for each of `groupings` (run, manifest, mode, tag:KEY or job; for day and month alike the number
+    of the day, as `shifts` has it), then state, jobs, credits estimated, what submissions may have cost whose outcome
+    nobody knows, seconds of the clips, what the present projects have cost, what the jobs have since they exist.
     """
     lost = select(Submission.job_seq, func.count().label("times")).where(Submission.outcome == "unknown")
     lost_jobs = lost.group_by(Submission.job_seq).subquery("lost")
@@ -158,16 +131,16 @@ def job_sums(connection: Connection, groupings: Sequence[str], period: Period, s
         _sum(Job.project_credits),
         _sum(Job.net),
     )
-    rows, width = connection.execute(query.where(*period.bounds(Job.submitted_at))), len(groupings)
-    return (JobSums(row[:width], *row[width:]) for row in rows)
+    return connection.execute(query.where(*period.bounds(Job.submitted_at))).partitions(_BATCH)
 
 
 def entry_sums(
     connection: Connection, groupings: Sequence[str], period: Period, shifts: Shifts, tariff: Tariff | None = None
-) -> Iterator[EntrySums]:
-    """The credits that moved in a period by group and state of their jobs; `groupings` are as in `job_sums`.
+) -> Iterator[Sums]:
+    """The credits that moved in a period by group and state of their jobs, signed as they stand.
 
-    With a tariff, the period must lie in its month.
+    A row has keys as in `job_sums`, then state, net, settlements, refunds, what of the net is of the jobs' present
+    projects, what the net weighs by the tariff, 0 without one. With a tariff, the period must lie in its month.
     """
     entry, weight = _entries(period, tariff)
     query = select().select_from(entry).join(Job, Job.seq == entry.job_seq)
@@ -179,8 +152,7 @@ def entry_sums(
         _sum(weight),
     )
     query = query.where(entry.kind.in_(_MONEY_KINDS), *period.bounds(entry.at))
-    rows, width = connection.execute(query), len(groupings)
-    return (EntrySums(row[:width], *row[width:]) for row in rows)
+    return connection.execute(query).partitions(_BATCH)
 
 
 def _entries(period: Period, tariff: Tariff | None) -> tuple[Any, Any]:

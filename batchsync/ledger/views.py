@@ -37,11 +37,10 @@ from batchsync.ledger.tables import (
     Upload,
 )
 from batchsync.ledger.usage import (
-    EntrySums,
     FailureSum,
-    JobSums,
     Period,
     Shifts,
+    Sums,
     Tariff,
     entry_sums,
     failure_sums,
@@ -181,14 +180,14 @@ class Views(Rows):
 
     # --- what a credit report asks; see `ledger.usage` and `ledger.statement` ---
 
-    def job_sums(self, groupings: Sequence[str], period: Period, shifts: Shifts) -> Iterator[JobSums]:
-        """The jobs that were last submitted in a period, by group and state."""
+    def job_sums(self, groupings: Sequence[str], period: Period, shifts: Shifts) -> Iterator[Sums]:
+        """The jobs that were last submitted in a period, by group and state, some rows at a time."""
         return job_sums(self.connection, groupings, period, shifts)
 
     def entry_sums(
         self, groupings: Sequence[str], period: Period, shifts: Shifts, tariff: Tariff | None = None
-    ) -> Iterator[EntrySums]:
-        """The credits that moved in a period, by group and state of their jobs; weighed, with a tariff."""
+    ) -> Iterator[Sums]:
+        """The credits that moved in a period, by group and state of their jobs; weighed, with a tariff. As above."""
         return entry_sums(self.connection, groupings, period, shifts, tariff)
 
     def moved_between(self, period: Period) -> tuple[float, float] | None:

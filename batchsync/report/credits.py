@@ -9,11 +9,10 @@ from decimal import Decimal
 from heapq import nlargest
 from math import fsum
 from operator import attrgetter
-from typing import Any
 from zoneinfo import ZoneInfo
 
 from batchsync.errors import SettingError
-from batchsync.ledger.usage import EntrySums, JobSums, Period
+from batchsync.ledger.usage import Period, Sums
 from batchsync.ledger.views import Views
 from batchsync.model.states import State
 from batchsync.planning.pricing import Price
@@ -132,17 +131,17 @@ def build_all(
     views: Views, groupings: Sequence[str], period: Period, zone: ZoneInfo, price: Price | None = None
 ) -> list[Report]:
     """A report for each grouping; the ledger is read once for all of them."""
-    builders = [_Builder(by, place) for place, by in enumerate(groupings)]
+    builders = [_Builder(by, place, len(groupings)) for place, by in enumerate(groupings)]
     days = shifts(views, period, zone)
-    for jobs in views.job_sums(groupings, period, days):
+    for rows in views.job_sums(groupings, period, days):
         for builder in builders:
-            builder.count(jobs)
+            builder.count(rows)
     months = [None] if price is None else money.months(views, price, period)
     for month in months:
         within, tariff = (month.period, month.tariff) if month else (period, None)
-        for entries in views.entry_sums(groupings, within, days, tariff):
+        for rows in views.entry_sums(groupings, within, days, tariff):
             for builder in builders:
-                builder.add(entries)
+                builder.add(rows)
         if month:
             for builder in builders:
                 builder.pay(month)
@@ -161,52 +160,55 @@ class _Groups(dict[str | None, Usage]):
 
 
 class _Builder:
-    """The groups of one report as they come together; `place` is that of its grouping."""
+    """The groups of one report as they come together: of rows with so many `keys`, one of which is its own."""
 
-    def __init__(self, by: str, place: int) -> None:
+    def __init__(self, by: str, place: int, keys: int) -> None:
         self.by = by
         self.groups = _Groups(UNTAGGED if by.startswith("tag:") else _NO_KEY.get(by, NOT_SUBMITTED))
         self.weights: defaultdict[str | None, int] = defaultdict(int)  # of the month that is being read
         self.micros: defaultdict[str | None, int] = defaultdict(int)
-        self._place = place
+        self._place, self._keys = place, keys
         self._date: Callable[[int | None], str | None] | None = DATES.get(by)
 
-    def _name(self, keys: tuple[Any, ...]) -> str | None:
-        key = keys[self._place]
-        return self._date(key) if self._date else key or None  # an empty tag is none
-
-    def count(self, sums: JobSums) -> None:
+    def count(self, rows: Sums) -> None:
         """Count jobs in."""
-        keys, state, jobs, estimated, unknown, seconds, project, net = sums
-        usage = self.groups[self._name(keys)]
-        usage.jobs += jobs
-        usage.estimated += estimated
-        usage.unknown += unknown
-        if state == State.COMPLETE:
-            usage.complete += jobs
-            usage.seconds += seconds
-        elif state == State.HELD:
-            usage.held += jobs
-        elif state in _FAILED:
-            usage.failed += jobs
-            usage.canceled += jobs if state == State.CANCELED else 0
-        if state in _RENDERED:
-            usage.clips_estimated += estimated
-            usage.clips_settled += project
-        if state not in _AT_THE_VENDOR:
-            usage.spent += net
+        for row, name in zip(rows, self._names(rows), strict=True):
+            state, jobs, estimated, unknown, seconds, project, net = row[self._keys :]
+            usage = self.groups[name]
+            usage.jobs += jobs
+            usage.estimated += estimated
+            usage.unknown += unknown
+            if state == State.COMPLETE:
+                usage.complete += jobs
+                usage.seconds += seconds
+            elif state == State.HELD:
+                usage.held += jobs
+            elif state in _FAILED:
+                usage.failed += jobs
+                usage.canceled += jobs if state == State.CANCELED else 0
+            if state in _RENDERED:
+                usage.clips_estimated += estimated
+                usage.clips_settled += project
+            if state not in _AT_THE_VENDOR:
+                usage.spent += net
 
-    def add(self, sums: EntrySums) -> None:
+    def add(self, rows: Sums) -> None:
         """Count credits in."""
-        keys, state, net, settles, refunds, present, weight = sums
-        name = self._name(keys)
-        usage = self.groups[name]
-        usage.charged += net - refunds
-        usage.adjusted += settles
-        usage.refunded -= refunds
-        usage.settled += net if state != State.RENDERING else net - present
-        usage.wasted += net if state in _NO_FILE else net - present
-        self.weights[name] += weight
+        for row, name in zip(rows, self._names(rows), strict=True):
+            state, net, settles, refunds, present, weight = row[self._keys :]
+            usage = self.groups[name]
+            usage.charged += net - refunds
+            usage.adjusted += settles
+            usage.refunded -= refunds
+            usage.settled += net if state != State.RENDERING else net - present
+            usage.wasted += net if state in _NO_FILE else net - present
+            self.weights[name] += weight
+
+    def _names(self, rows: Sums) -> list[str | None]:
+        """What the groups of rows are called."""
+        if self._date is not None:
+            return [self._date(row[self._place]) for row in rows]
+        return [row[self._place] or None for row in rows]  # an empty tag is none
 
     def pay(self, month: money.Month) -> None:
         """Count in what the credits of a month cost, in millionths of a dollar."""
