@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from batchsync.cli.layout import GAP, cells, clipped, fitted, padded
 from batchsync.errors import BatchsyncError, DiskFull, ManifestError, SettingError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Problem
+from batchsync.model.sheet import guarded
 from batchsync.model.states import Shown
 from batchsync.model.text import clean as clean
 from batchsync.model.text import counted as counted
@@ -29,6 +30,7 @@ from batchsync.model.text import dollars
 from batchsync.model.text import number as number
 
 MOST_PROBLEMS = 50
+_BLOCK = 100_000  # characters that are written at once
 STATE_COLOURS: Mapping[Shown, str] = {
     Shown.PENDING: "white",
     Shown.COMPLETE: "green",
@@ -38,7 +40,6 @@ STATE_COLOURS: Mapping[Shown, str] = {
 }
 AT_WORK = "cyan"  # the colour of all other states
 _NOT_ASCII = re.compile(r"[^\n -~]")
-FORMULA_STARTS = frozenset("=+-@\t\r\n＝＋－＠")  # some skip the blanks, some take the full-width signs of East Asia
 
 
 def say(text: str = "", *, err: bool = False) -> None:
@@ -91,8 +92,15 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
 
 def _blocks(lines: Iterable[str]) -> Iterator[str]:
     """Lines put together into texts of some length, each with its end."""
-    left = iter(lines)
-    while block := list(islice(left, 500)):
+    block: list[str] = []
+    length = 0
+    for line in lines:
+        block.append(line)
+        length += len(line)
+        if length > _BLOCK:
+            yield "\n".join(block) + "\n"
+            block, length = [], 0
+    if block:
         yield "\n".join(block) + "\n"
 
 
@@ -152,29 +160,24 @@ def table(
     return "\n".join([*head, *(line(parts, row) for row, parts in enumerate(lines))])
 
 
-def safe_cell(value: object) -> object:
-    """A CSV cell that no spreadsheet takes for a formula, not even one that reads full-width signs."""
-    if isinstance(value, str) and value[:1] in FORMULA_STARTS:
-        return "'" + value
-    return "" if value is None else value
-
-
 def csv_text(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values with a header line."""
-    return csv_rows([headers]) + csv_rows(rows)
+    """Comma-separated values with a header line; no text in them is a formula."""
+    return csv_rows(
+        [guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in chain([headers], rows)
+    )
 
 
 def csv_rows(rows: Iterable[Sequence[object]]) -> str:
-    """Comma-separated values."""
+    """Comma-separated values as they are: texts from elsewhere must have been `guarded`."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")  # only then is a lone CR in a cell quoted
-    writer.writerows([[safe_cell(cell) for cell in row] for row in rows])
+    writer.writerows(rows)
     return text.getvalue()
 
 
-def json_text(value: Any, *, indent: int | None = 2) -> str:
+def json_text(value: Any, *, indent: int | None = 2, separators: tuple[str, str] | None = None) -> str:
     """JSON that people can read and that can't play with the terminal: what isn't printable is escaped."""
-    text = json.dumps(value, indent=indent, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, separators=separators, ensure_ascii=False)
     return _NOT_ASCII.sub(lambda found: found[0] if found[0].isprintable() else json.dumps(found[0])[1:-1], text)
 
 
@@ -256,8 +259,9 @@ def print_problems(problems: Sequence[Problem]) -> None:
 
 def print_error(error: BatchsyncError) -> None:
     """An error for people, on standard error; as data on standard output too, if --json was asked for."""
-    if isinstance(error, ManifestError):
-        print_problems([problem for problem in error.problems if problem.severity == "error"])
+    faults = [one for one in error.problems if one.severity == "error"] if isinstance(error, ManifestError) else []
+    if faults and error.message != str(faults[0]):  # what can't be read at all is said once
+        print_problems(faults)
         say("", err=True)
     say(f"{click.style('Error:', fg='red')} {clean(error.message)}", err=True)
     if error.hint:

@@ -101,7 +101,7 @@ def _in_the_end(expected: Expected) -> str:
 
 def _money(ahead: Forecast, price: Price | None) -> list[str]:
     if price is None:
-        return [_fitting(ahead.tier)] if ahead.tier in USAGE else []
+        return [_unpriced(ahead)]
     assert ahead.usd_estimated is not None
     told = f"{dollars(ahead.usd_estimated)} at submission, "
     told += "unknown" if ahead.usd_expected is None else f"{dollars(ahead.usd_expected)} expected"
@@ -111,8 +111,13 @@ def _money(ahead: Forecast, price: Price | None) -> list[str]:
     return [told, f"after {number(ahead.used_this_month)} credits that this ledger used this month (Pacific time)"]
 
 
-def _fitting(tier: str | None) -> str:
-    return f"--price usage:{tier} or --price plan:{tier} fits this account, which is {tier}"
+def _unpriced(ahead: Forecast) -> str:
+    """What would tell the money: the price of the account's tier, if that is known and has one."""
+    if ahead.tier not in USAGE:
+        return "unknown without a price, such as --price usage:creator"
+    # An account that wasn't asked is taken for the one of the last run.
+    whose = "this account" if ahead.balance is not None else "the account of the last run"
+    return f"unknown without a price: --price usage:{ahead.tier} or plan:{ahead.tier} fits {whose}, tier {ahead.tier}"
 
 
 def _balance(ahead: Forecast) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ from batchsync.cli import options as o
 from batchsync.cli.output import clean, csv_rows, json_text
 from batchsync.ledger.statement import BalanceRow
 from batchsync.ledger.usage import FailureSum
+from batchsync.model.sheet import guarded
 from batchsync.model.text import clipped_key
 from batchsync.report.columns import DATA, Column, for_people, written
 from batchsync.report.credits import Report, Usage
@@ -22,6 +23,7 @@ NARROW = 80
 _LABEL = 13
 _KEY_LEAST = 16
 _GAP = 2
+_BATCH = 1000  # groups whose text is made at once
 
 
 # --- for a terminal ---
@@ -66,25 +68,26 @@ def _that_fit(report: Report, width: int, wide: bool) -> tuple[dict[Column, int]
 
 def _width(column: Column, report: Report) -> int:
     """How many columns of the terminal a column takes: its widest numbers are the largest and the smallest."""
-    values = [value for usage in (report.totals, *report.groups) if (value := column.value(usage)) is not None]
+    values = [value for value in column.values([report.totals, *report.groups]) if value is not None]
     ends = (max(values), min(values)) if values else (None,)
     return _GAP + max(len(column.title), *(len(written(value, column.form)) for value in ends))
 
 
 def _table(report: Report, columns: Mapping[Column, int], room: int) -> Iterator[str]:
     """The table line by line: of a ledger's every job it would be large."""
-    widths = columns.values()
 
-    def line(key: str, cells: Iterable[str]) -> str:
-        return clipped_key(clean(key), room).ljust(room) + "".join(map(str.rjust, cells, widths))
+    def key(text: str) -> str:
+        return clipped_key(clean(text), room).ljust(room)
 
-    rule = "─" * room + "".join(" " * _GAP + "─" * (width - _GAP) for width in widths)
-    yield line(report.by, (column.title for column in columns))
+    rule = "─" * room + "".join(" " * _GAP + "─" * (width - _GAP) for width in columns.values())
+    yield key(report.by) + "".join(column.title.rjust(width) for column, width in columns.items())
     yield rule
-    for usage in report.groups:
-        yield line(usage.key, (column.text(usage) for column in columns))
+    keys = (key(usage.key) for usage in report.groups)
+    cells = (column.texts(report.groups, width) for column, width in columns.items())
+    yield from map("".join, zip(keys, *cells, strict=True))
     yield rule
-    yield click.style(line("total", (column.text(report.totals) for column in columns)), bold=True)
+    totals = "".join(column.text(report.totals).rjust(width) for column, width in columns.items())
+    yield click.style(key("total") + totals, bold=True)
 
 
 # --- for spreadsheets and scripts ---
@@ -92,14 +95,17 @@ def _table(report: Report, columns: Mapping[Column, int], room: int) -> Iterator
 
 def csv_lines(report: Report, *, bom: bool = False) -> Iterator[str]:
     """Comma-separated values: the groups only, so that a sum over a column is the total."""
-    head: list[object] = [report.by, *(column.name for column in DATA)]
-    yield ("\ufeff" if bom else "") + _csv([head])
-    for start in range(0, len(report.groups), 500):
-        batch = report.groups[start : start + 500]
-        yield _csv([[usage.key, *(column.of(usage) for column in DATA)] for usage in batch])
+    yield ("\ufeff" if bom else "") + _csv([[guarded(report.by), *(column.name for column in DATA)]])
+    for groups in _batches(report.groups):
+        keys = [guarded(usage.key) for usage in groups]
+        yield _csv(zip(keys, *(map(column.of, groups) for column in DATA), strict=True))
 
 
-def _csv(rows: list[list[object]]) -> str:
+def _batches(groups: list[Usage]) -> Iterator[list[Usage]]:
+    return (groups[start : start + _BATCH] for start in range(0, len(groups), _BATCH))
+
+
+def _csv(rows: Iterable[Sequence[object]]) -> str:
     return csv_rows(rows).removesuffix("\n")  # its CR stays: it ends the line with the LF that follows
 
 
@@ -109,16 +115,21 @@ def json_lines(head: Head, report: Report, failures: list[FailureSum]) -> Iterat
     yield f'"by": {json_text(report.by)},'
     yield f'"head": {json_text(_head(head))},'
     yield f'"failures": {json_text([_failure(one) for one in failures])},'
-    yield f'"totals": {json_text(_fields(report.totals), indent=None)},'
+    yield f'"totals": {json_text({column.name: column.of(report.totals) for column in DATA}, indent=None)},'
     yield '"groups": ['
-    last = len(report.groups) - 1
-    for place, usage in enumerate(report.groups):
-        yield json_text({"key": usage.key} | _fields(usage), indent=None) + ("," if place < last else "")
+    line = ", ".join(f'"{name}": %s' for name in ("key", *(column.name for column in DATA))).join(("{", "}"))
+    left = len(report.groups)
+    for groups in _batches(report.groups):
+        columns = (_json_cells(map(column.of, groups)) for column in DATA)
+        rows = zip(_json_cells(usage.key for usage in groups), *columns, strict=True)
+        left -= len(groups)
+        yield ",\n".join(map(line.__mod__, rows)) + ("," if left else "")
     yield "]}"
 
 
-def _fields(usage: Usage) -> dict[str, Any]:
-    return {column.name: column.of(usage) for column in DATA}
+def _json_cells(values: Iterable[object]) -> list[str]:
+    """Values as JSON, each for itself: no line ends within one, so that the encoder writes all of them at once."""
+    return json_text(list(values), indent=None, separators=("\n", ": "))[1:-1].split("\n")
 
 
 def _failure(one: FailureSum) -> dict[str, Any]:

@@ -42,11 +42,13 @@ AGAIN = "To go on, run the same command again"
 _GO_ON = {
     Stopped.MAX_CREDITS: "To go on, run it with a higher --max-credits",
     Stopped.LIMIT: "For all the others, run it without --limit",
-    Stopped.UNTIL: "To go on, run it again, with another --until or without",
+    Stopped.UNTIL: "To go on, run it without --until, or with another",
     Stopped.OUT_OF_CREDITS: "To go on, add credits to the account and run the same command again",
     Stopped.UNAUTHORIZED: "To go on, mend the key and run the same command again",
     Stopped.DISK_FULL: "To go on, make room and run the same command again",
 }
+# What stopped a run that shall go on without it.
+_LEFT_OUT = {Stopped.LIMIT: "--limit", Stopped.UNTIL: "--until"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,18 @@ def _closing_words(ledger: Ledger, snapshot: Snapshot, manifest_id: int | None, 
     _what_next(snapshot, held, err)
 
 
+def _without(option: str | None, words: Sequence[str]) -> list[str]:
+    """A command line without an option and its value, however they are written."""
+    left: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == option:
+            next(rest, None)
+        elif option is None or not word.startswith(f"{option}="):
+            left.append(word)
+    return left
+
+
 def _trouble_line(trouble: TroubleView) -> str:
     which = clean(trouble.first_id) + (f" and {number(trouble.jobs - 1)} more" if trouble.jobs > 1 else "")
     return f"{trouble.state} ({clean(trouble.code)}): {which}: {clean(trouble.message)}"
@@ -126,7 +140,8 @@ def _what_next(snapshot: Snapshot, held: list[JobView], err: bool) -> None:
     counts = snapshot.counts
     if snapshot.stopped is not None:
         say(f"  Stopped early: {WHY[snapshot.stopped]}. {_GO_ON.get(snapshot.stopped, AGAIN)}:", err=err)
-        say(f"    {clean(shlex.join(['batchsync', *sys.argv[1:]]))}", err=err)
+        typed = _without(_LEFT_OUT.get(snapshot.stopped), sys.argv[1:])
+        say(f"    {clean(shlex.join(['batchsync', *typed]))}", err=err)
     for line in held_lines(held, most=3):
         say(f"  {line}", err=err)
     if counts[Shown.FAILED] or counts[Shown.CANCELED]:

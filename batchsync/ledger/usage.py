@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,17 @@ from batchsync.ledger.tables import CreditEntry, Job, JobTag, Manifest, Submissi
 from batchsync.model.credits import MONEY_KINDS, EntryKind
 from batchsync.model.states import State
 
-QUARTER_HOUR = 900  # every offset of a time zone in use is a multiple of it, and so is every change of one
+DAY = 86_400
+
+# How far a time zone is from UTC: (until when, in epoch seconds, seconds to add), the last without an end.
+Shifts = Sequence[tuple[float | None, int]]
+
+# Some rows of sums: of a report by job there are a hundred thousand, so that each is only a row.
+Sums = Sequence[Sequence[Any]]
+_BATCH = 1000
 
 _MONEY_KINDS = [kind.value for kind in MONEY_KINDS]
 _MONEY = CreditEntry.kind.in_(_MONEY_KINDS)
-_RENDERING, _RENDERED, _COMPLETE = State.RENDERING.value, State.RENDERED.value, State.COMPLETE.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,48 +64,6 @@ class Tariff:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSums:
-    """Jobs of a group. `at` is when the first of them was submitted last, `seconds` the length of finished clips.
-
-    `unknown` is what submissions may have cost whose outcome nobody knows. `clips_estimated` and `clips_settled`
-    compare the same jobs: those that are rendered. `spent` is what the jobs have cost since they exist, tries that
-    came to nothing included, without those that the vendor has still.
-    """
-
-    key: str | None
-    at: float | None
-    jobs: int
-    complete: int
-    failed: int
-    canceled: int
-    held: int
-    estimated: int
-    unknown: int
-    seconds: float
-    clips_estimated: int
-    clips_settled: int
-    spent: int
-
-
-@dataclass(frozen=True, slots=True)
-class EntrySums:
-    """Credits of a group that moved, signed as they stand. `at` is when the first of them did.
-
-    `open` is of projects that the vendor still renders, `wasted` of those whose file isn't here and won't come;
-    `weight` is what they weigh by the tariff, 0 without one.
-    """
-
-    key: str | None
-    at: float
-    charges: int
-    settles: int
-    refunds: int
-    open: int
-    wasted: int
-    weight: int
-
-
-@dataclass(frozen=True, slots=True)
 class FailureSum:
     """Jobs that ended badly in one way, and what they have cost all the same."""
 
@@ -114,86 +78,81 @@ def _sum(amount: Any) -> Any:
     return cast(func.coalesce(func.sum(amount), 0), BigInteger)
 
 
-def _total(condition: Any, amount: Any = 1) -> Any:
+def _total(condition: Any, amount: Any) -> Any:
     """The sum of `amount` over the rows of a group for which `condition` holds."""
     return _sum(case((condition, amount), else_=0))
 
 
-def _quarter(column: Any) -> Any:
-    """In which quarter of an hour a time is: a number that is the same for all times in one."""
-    whole = cast(column / QUARTER_HOUR, BigInteger)  # cut off by one database, rounded by another
-    return case((whole * QUARTER_HOUR > column, whole - 1), else_=whole)
+def _day(at: Any, shifts: Shifts) -> Any:
+    """On which day a time is, as the number of days since the epoch began."""
+    *before, (_, last) = shifts
+    local = at + (case(*((at < until, shift) for until, shift in before), else_=last) if before else last)
+    whole = cast(local / DAY, BigInteger)  # cut off by one database, rounded by another
+    return case((whole * DAY > local, whole - 1), else_=whole)
 
 
-def _key(query: Any, by: str, run_id: Any, at: Any) -> tuple[Any, Any, list[Any]]:
-    """`query` joined to what its rows are grouped by, that as a column, and the columns to group by."""
-    if by in ("day", "month"):  # which day a quarter of an hour belongs to is the time zone's to say
-        return query, literal(None), [_quarter(at)]
-    if by.startswith("tag:"):
-        mine = and_(JobTag.job_seq == Job.seq, JobTag.key == by.removeprefix("tag:"))
-        return query.outerjoin(JobTag, mine), JobTag.value, [JobTag.value]
-    if by == "manifest":
-        return query.outerjoin(Manifest, Manifest.id == Job.manifest_id), Manifest.path, [Manifest.path]
-    if by == "job":
-        return query, Job.id, [Job.seq]
-    column = {"run": run_id, "mode": Job.generation_mode}[by]
-    return query, column, [column]
+def _grouped(query: Any, groupings: Sequence[str], run_id: Any, day: Any) -> Any:
+    """`query` joined to what its rows are grouped by, with that as its first columns, and grouped by it."""
+    columns = []
+    for by in groupings:
+        if by.startswith("tag:"):
+            tag = aliased(JobTag)
+            query = query.outerjoin(tag, and_(tag.job_seq == Job.seq, tag.key == by.removeprefix("tag:")))
+            columns.append(tag.value)
+        elif by == "manifest":
+            query = query.outerjoin(Manifest, Manifest.id == Job.manifest_id)
+            columns.append(Manifest.path)
+        else:
+            plain = {"run": run_id, "mode": Job.generation_mode, "job": Job.id, "day": day, "month": day}
+            columns.append(plain[by])
+    query = query.add_columns(*columns, Job.state)
+    if "job" not in groupings:
+        return query.group_by(*columns, Job.state)
+    return query.group_by(Job.seq, *(column for column in columns if column is not Job.id))
 
 
-def job_sums(connection: Connection, by: str, period: Period) -> Iterator[JobSums]:
-    """The jobs that were last submitted in a period (all jobs, where it has no bounds) by group.
+def job_sums(connection: Connection, groupings: Sequence[str], period: Period, shifts: Shifts) -> Iterator[Sums]:
+    """The jobs that were last submitted in a period (all jobs, where it has no bounds) by group and state.
 
-    `by` is run, manifest, mode, tag:KEY or job; day and month give quarters of an hour.
+    A row has a key for each of `groupings` (run, manifest, mode, tag:KEY or job; for day and month alike the number
+    of the day, as `shifts` has it), then state, jobs, credits estimated, what submissions may have cost whose outcome
+    nobody knows, seconds of the clips, what the present projects have cost, what the jobs have since they exist.
     """
     lost = select(Submission.job_seq, func.count().label("times")).where(Submission.outcome == "unknown")
     lost_jobs = lost.group_by(Submission.job_seq).subquery("lost")
-    state, done = Job.state, Job.state == _COMPLETE
-    rendered = state.in_([_RENDERED, _COMPLETE])
     query = select().select_from(Job).outerjoin(lost_jobs, lost_jobs.c.job_seq == Job.seq)
-    if by == "run":
+    if "run" in groupings:
         query = query.outerjoin(Submission, and_(Submission.job_seq == Job.seq, Submission.number == Job.submissions))
-    query, key, group = _key(query, by, Submission.run_id, Job.submitted_at)
-    query = query.add_columns(
-        key,
-        func.min(Job.submitted_at),
+    query = _grouped(query, groupings, Submission.run_id, _day(Job.submitted_at, shifts)).add_columns(
         func.count(),
-        _total(done),
-        _total(state.in_([State.FAILED.value, State.CANCELED.value])),
-        _total(state == State.CANCELED.value),
-        _total(state == State.HELD.value),
         _sum(Job.estimate),
         _sum(Job.worst * lost_jobs.c.times),
-        func.sum(case((done, Job.end_seconds - Job.start_seconds), else_=0.0)),
-        _total(rendered, Job.estimate),
-        _total(rendered, Job.project_credits),
-        _total(state.not_in([_RENDERING, _RENDERED]), Job.net),
+        func.sum(Job.end_seconds - Job.start_seconds),
+        _sum(Job.project_credits),
+        _sum(Job.net),
     )
-    rows = connection.execute(query.where(*period.bounds(Job.submitted_at)).group_by(*group))
-    return (JobSums(*row) for row in rows)
+    return connection.execute(query.where(*period.bounds(Job.submitted_at))).partitions(_BATCH)
 
 
-def entry_sums(connection: Connection, by: str, period: Period, tariff: Tariff | None = None) -> Iterator[EntrySums]:
-    """The credits that moved in a period by group; `by` is as in `job_sums`.
+def entry_sums(
+    connection: Connection, groupings: Sequence[str], period: Period, shifts: Shifts, tariff: Tariff | None = None
+) -> Iterator[Sums]:
+    """The credits that moved in a period by group and state of their jobs, signed as they stand.
 
-    With a tariff, the period must lie in its month.
+    A row has keys as in `job_sums`, then state, net, settlements, refunds, what of the net is of the jobs' present
+    projects, what the net weighs by the tariff, 0 without one. With a tariff, the period must lie in its month.
     """
     entry, weight = _entries(period, tariff)
-    kind, amount, present = entry.kind, entry.amount, entry.project_id == Job.project_id
-    open_, here = [_RENDERING], [_RENDERING, _RENDERED, _COMPLETE]
     query = select().select_from(entry).join(Job, Job.seq == entry.job_seq)
-    query, key, group = _key(query, by, entry.run_id, entry.at)
-    query = query.add_columns(
-        key,
-        func.min(entry.at),
-        _total(kind == EntryKind.CHARGE.value, amount),
-        _total(kind == EntryKind.SETTLE.value, amount),
-        _total(kind == EntryKind.REFUND.value, amount),
-        _total(and_(present, Job.state.in_(open_)), amount),
-        _sum(case((and_(present, Job.state.in_(here)), 0), else_=amount)),
+    query = _grouped(query, groupings, entry.run_id, _day(entry.at, shifts)).add_columns(
+        _sum(entry.amount),
+        _total(entry.kind == EntryKind.SETTLE.value, entry.amount),
+        _total(entry.kind == EntryKind.REFUND.value, entry.amount),
+        _total(entry.project_id == Job.project_id, entry.amount),
         _sum(weight),
     )
-    rows = connection.execute(query.where(entry.kind.in_(_MONEY_KINDS), *period.bounds(entry.at)).group_by(*group))
-    return (EntrySums(*row) for row in rows)
+    query = query.where(entry.kind.in_(_MONEY_KINDS), *period.bounds(entry.at))
+    return connection.execute(query).partitions(_BATCH)
 
 
 def _entries(period: Period, tariff: Tariff | None) -> tuple[Any, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -37,10 +37,10 @@ from batchsync.ledger.tables import (
     Upload,
 )
 from batchsync.ledger.usage import (
-    EntrySums,
     FailureSum,
-    JobSums,
     Period,
+    Shifts,
+    Sums,
     Tariff,
     entry_sums,
     failure_sums,
@@ -180,13 +180,15 @@ class Views(Rows):
 
     # --- what a credit report asks; see `ledger.usage` and `ledger.statement` ---
 
-    def job_sums(self, by: str, period: Period) -> Iterator[JobSums]:
-        """The jobs that were last submitted in a period, by group."""
-        return job_sums(self.connection, by, period)
+    def job_sums(self, groupings: Sequence[str], period: Period, shifts: Shifts) -> Iterator[Sums]:
+        """The jobs that were last submitted in a period, by group and state, some rows at a time."""
+        return job_sums(self.connection, groupings, period, shifts)
 
-    def entry_sums(self, by: str, period: Period, tariff: Tariff | None = None) -> Iterator[EntrySums]:
-        """The credits that moved in a period, by group; weighed, with a tariff."""
-        return entry_sums(self.connection, by, period, tariff)
+    def entry_sums(
+        self, groupings: Sequence[str], period: Period, shifts: Shifts, tariff: Tariff | None = None
+    ) -> Iterator[Sums]:
+        """The credits that moved in a period, by group and state of their jobs; weighed, with a tariff. As above."""
+        return entry_sums(self.connection, groupings, period, shifts, tariff)
 
     def moved_between(self, period: Period) -> tuple[float, float] | None:
         """When credits first and last moved in a period; None where none did."""

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +14,7 @@ from batchsync.manifest.entry import Raw
 from batchsync.manifest.spec import deprecation, spec_of
 from batchsync.manifest.table import read_table
 from batchsync.manifest.text import absolute, decode, read_file, read_stream
+from batchsync.model.collector import collector_paused
 from batchsync.model.job import JobSpec
 from batchsync.model.problem import Problem
 
@@ -67,20 +65,8 @@ def load(source: str | Path, *, stdin: BinaryIO | None = None) -> Manifest:
     known = FORMATS.get(suffix)
     text = decode(data, file, legacy=known in (None, "csv", "tsv"))
     format = known or sniff(text)
-    with _collector_paused():
+    with collector_paused():
         return _manifest(path, base, format, _read(text, file, format), hashlib.sha256(data).hexdigest())
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Reading makes many objects and no cycles: walking through them again and again took a quarter of the time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def sniff(text: str) -> str:

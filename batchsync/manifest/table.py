@@ -12,6 +12,7 @@ from batchsync.manifest.columns import as_column, bad_tag, is_known, unknown_hin
 from batchsync.manifest.entry import MAX_ENTRIES, Broken, Entry, Raw, no_entries, too_many
 from batchsync.manifest.values import INVISIBLE, trim
 from batchsync.model.problem import Place, Problem
+from batchsync.model.sheet import RESULTS, unguarded
 
 _SEP = re.compile(r'\s*"?sep=(.)"?[;,\t ]*\r?\n?', re.IGNORECASE)
 _DELIMITERS = (",", ";", "\t")
@@ -32,10 +33,14 @@ def read_table(text: str, file: str) -> Raw:
     delimiter = sep[1] if sep else _delimiter(text, file)
     rows = _rows(lines, delimiter, file, skipped=1 if sep else 0)
     try:
-        header, absent = _header(_first(rows, file, raw), file, raw)
+        head = _first(rows, file, raw)
+        header, absent = _header(head, file, raw)
+        returned = _returned(head, file, raw)
         for entry in _entries(header, rows, file, raw.problems):
             entry.absent = absent
-            entry.decimal_comma = delimiter == ";"
+            entry.decimal_comma = delimiter == ";" or returned
+            if returned:
+                entry.values = {name: unguarded(cell) for name, cell in entry.values.items()}
             raw.entries.append(entry)
     except Broken as broken:
         raw.problems.append(broken.problem)
@@ -105,7 +110,7 @@ def _open_quote(place: Place) -> Problem:
 
 
 def _header(row: Row | None, file: str, raw: Raw) -> tuple[list[str | None], frozenset[str]]:
-    """The columns, blank for one without a name, None for one with a fault; and those that the table lacks."""
+    """The columns, blank for one without a name, None for one that isn't read; and those that the table lacks."""
     if row is None:
         raise Broken(no_entries(file))
     line, cells = row
@@ -120,7 +125,7 @@ def _header(row: Row | None, file: str, raw: Raw) -> tuple[list[str | None], fro
         problem = _column_fault(place, name, header)
         if problem is not None:
             raw.problems.append(problem)
-        header.append(None if problem else name)
+        header.append(None if problem or name in RESULTS else name)
     raw.columns = tuple(name for name in header if name)
     return header, _required(raw, place, names)
 
@@ -130,11 +135,21 @@ def _column_fault(place: Place, name: str, before: list[str | None]) -> Problem 
         return None
     if name in before:
         return Problem(place, "this column is there twice", column=name, hint="keep one of them")
-    if not is_known(name):
+    if not is_known(name) and name not in RESULTS:
         return Problem(place, "there is no such column", column=name, hint=unknown_hint(name))
     if name.startswith("tag.") and (wrong := bad_tag(name)):
         return Problem(place, wrong, column=name)
     return None
+
+
+def _returned(head: Row | None, file: str, raw: Raw) -> bool:
+    """Whether the table is one that `jobs` wrote: its results are not read, as the ledger knows better."""
+    line, cells = head or (0, [])
+    found = [cell for cell in cells if cell in RESULTS]
+    if found:
+        message = "what became of the jobs is in these columns: they are not read"
+        raw.problems.append(Problem(Place(file, line), message, value=", ".join(found), severity="warning"))
+    return bool(found)
 
 
 def _required(raw: Raw, place: Place, cells: list[str]) -> frozenset[str]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from operator import attrgetter
 
 from batchsync.model.text import dollars
 from batchsync.report.credits import Report, Usage
 
-Value = int | float | Decimal | None
+Value = int | float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +28,19 @@ class Column:
     form: str = ",d"
     shown: Callable[[Usage], Value] | None = None  # to people, where that isn't just `of` in another form
 
-    def value(self, usage: Usage) -> Value:
-        """The number that people see."""
-        return (self.shown or self.of)(usage)
+    def values(self, groups: Sequence[Usage]) -> list[Value]:
+        """The numbers that people see."""
+        return list(map(self.shown or self.of, groups))
 
     def text(self, usage: Usage) -> str:
         """A cell for people."""
-        return written(self.value(usage), self.form)
+        return self.texts([usage])[0]
+
+    def texts(self, groups: Sequence[Usage], width: int = 0) -> list[str]:
+        """The cells of groups, at least so wide: each number is written once, however often it comes up."""
+        values = self.values(groups)
+        texts = {value: written(value, self.form).rjust(width) for value in set(values)}
+        return [texts[value] for value in values]
 
 
 def written(value: Value, form: str) -> str:
@@ -56,7 +61,11 @@ def _usd_per(name: str) -> Callable[[Usage], Value]:
 
 
 def _usd(usage: Usage) -> Value:
-    return None if usage.usd is None else float(usage.usd)
+    return None if usage.micros is None else usage.micros / 1_000_000
+
+
+def _cents(usage: Usage) -> Value:
+    return None if usage.cents is None else usage.cents / 100
 
 
 def _plain(name: str, meaning: str, rank: int | None, *, title: str = "", rare: bool = False) -> Column:
@@ -97,7 +106,7 @@ COLUMNS = (
     _ratio("delta_percent", "delta %", "that, in percent of the estimate", 14, form="+,.1f"),
 )
 MONEY = (
-    Column("usd", "money", "dollars that the net costs", _usd, 3, form="usd", shown=attrgetter("cents")),
+    Column("usd", "money", "dollars that the net costs", _usd, 3, form="usd", shown=_cents),
     Column("usd_per_clip", "a clip", "dollars for a finished clip", _usd_per("per_clip"), 10, form="usd"),
     Column("usd_per_minute", "a minute", "dollars for a minute of them", _usd_per("per_minute"), 11, form="usd"),
 )
@@ -107,11 +116,11 @@ SETTLEMENT = ("clips_estimated", "clips_settled", "delta", "delta_percent")  # n
 
 def for_people(report: Report, *, every: bool = False) -> list[Column]:
     """The columns that say something about a report; `every` for those that are only shown if asked for, too."""
-    columns = [*COLUMNS, *(MONEY if report.totals.usd is not None else ())]
+    columns = [*COLUMNS, *(MONEY if report.totals.micros is not None else ())]
     if every:
         return columns
     return [
         column
         for column in columns
-        if column.rank is not None and not (column.rare and not any(column.of(group) for group in report.groups))
+        if column.rank is not None and not (column.rare and not any(map(column.of, report.groups)))
     ]

@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
+from heapq import nlargest
 from math import fsum
 from operator import attrgetter
 from zoneinfo import ZoneInfo
 
 from batchsync.errors import SettingError
-from batchsync.ledger.usage import EntrySums, JobSums, Period
+from batchsync.ledger.usage import Period, Sums
 from batchsync.ledger.views import Views
+from batchsync.model.states import State
 from batchsync.planning.pricing import Price
 from batchsync.report import money
+from batchsync.report.days import DATES, shifts
 
 BY = ("run", "manifest", "day", "month", "mode", "job")
 UNTAGGED = "(untagged)"
 _NO_KEY = {"run": "(no run)", "manifest": "(no manifest)"}
 NOT_SUBMITTED = "(not submitted)"
+
+_FAILED = frozenset({State.FAILED, State.CANCELED})
+_RENDERED = frozenset({State.RENDERED, State.COMPLETE})
+_AT_THE_VENDOR = frozenset({State.RENDERING, State.RENDERED})
+_NO_FILE = frozenset(State) - _RENDERED - _AT_THE_VENDOR
 
 
 @dataclass(slots=True)
@@ -30,7 +37,8 @@ class Usage:
     `charged` is what the vendor took, its later corrections (`adjusted`) included; `refunded` what it gave back.
     `settled` is the net without projects that it still renders, `wasted` the net that bought no file, `unknown` what
     lost submissions may have cost beyond that. `clips_estimated` and `clips_settled` compare the rendered jobs, and
-    `spent` is what the group's jobs have cost since they exist. `cents` are dollars, rounded so that they add up.
+    `spent` is what the group's jobs have cost since they exist. Of money, `micros` are millionths of a dollar, and
+    `cents` are rounded so that they add up; None without a price.
     """
 
     key: str
@@ -50,8 +58,8 @@ class Usage:
     clips_estimated: int = 0
     clips_settled: int = 0
     spent: int = 0
-    usd: Decimal | None = None
-    cents: Decimal | None = None
+    micros: int | None = None
+    cents: int | None = None
 
     @property
     def net(self) -> int:
@@ -81,15 +89,20 @@ class Usage:
     def delta_percent(self) -> float | None:
         return 100 * self.delta / self.clips_estimated if self.clips_estimated else None
 
+    @property
+    def usd(self) -> Decimal | None:
+        """What the net costs in dollars."""
+        return None if self.micros is None else self.micros * money.MICRO
+
     def usd_of(self, credits: float | None) -> float | None:
         """Dollars for `credits` at the group's own average price; None where that isn't known."""
-        if credits is None or self.usd is None or not self.net:
+        if credits is None or self.micros is None or not self.net:
             return None
-        return credits * float(self.usd) / self.net
+        return credits * (self.micros / 1_000_000) / self.net
 
 
 _SUMMED = tuple(
-    name for name in Usage.__dataclass_fields__ if name not in ("key", "seconds", "usd", "cents")
+    name for name in Usage.__dataclass_fields__ if name not in ("key", "seconds", "micros", "cents")
 )  # `seconds` too, but as one sum that rounds once
 
 
@@ -111,84 +124,109 @@ def check_by(by: str) -> str:
 
 def build(views: Views, by: str, period: Period, zone: ZoneInfo, price: Price | None = None) -> Report:
     """The report: credits that moved and jobs that were last submitted in a period, days and months in `zone`."""
-    builder = _Builder(by, zone)
-    for jobs in views.job_sums(by, period):
-        builder.count(jobs)
-    if price is None:
-        for entries in views.entry_sums(by, period):
-            builder.add(entries)
-        return builder.report()
-    for month in money.months(views, price, period):
-        weights: defaultdict[str | None, int] = defaultdict(int)
-        for entries in views.entry_sums(by, month.period, month.tariff):
-            weights[builder.add(entries)] += entries.weight
-        builder.pay(list(weights), month.micros(list(weights.values())))
-    return builder.report(priced=True)
+    return build_all(views, [by], period, zone, price)[0]
+
+
+def build_all(
+    views: Views, groupings: Sequence[str], period: Period, zone: ZoneInfo, price: Price | None = None
+) -> list[Report]:
+    """A report for each grouping; the ledger is read once for all of them."""
+    builders = [_Builder(by, place, len(groupings)) for place, by in enumerate(groupings)]
+    days = shifts(views, period, zone)
+    for rows in views.job_sums(groupings, period, days):
+        for builder in builders:
+            builder.count(rows)
+    months = [None] if price is None else money.months(views, price, period)
+    for month in months:
+        within, tariff = (month.period, month.tariff) if month else (period, None)
+        for rows in views.entry_sums(groupings, within, days, tariff):
+            for builder in builders:
+                builder.add(rows)
+        if month:
+            for builder in builders:
+                builder.pay(month)
+    return [builder.report(priced=price is not None) for builder in builders]
+
+
+class _Groups(dict[str | None, Usage]):
+    """Groups by their names, made when they are first asked for; the one without a name is called `none`."""
+
+    def __init__(self, none: str) -> None:
+        self.none = none
+
+    def __missing__(self, name: str | None) -> Usage:
+        usage = self[name] = Usage(self.none if name is None else name)
+        return usage
 
 
 class _Builder:
-    """Groups as they come together."""
+    """The groups of one report as they come together: of rows with so many `keys`, one of which is its own."""
 
-    def __init__(self, by: str, zone: ZoneInfo) -> None:
+    def __init__(self, by: str, place: int, keys: int) -> None:
         self.by = by
-        self.groups: dict[str | None, Usage] = {}
+        self.groups = _Groups(UNTAGGED if by.startswith("tag:") else _NO_KEY.get(by, NOT_SUBMITTED))
+        self.weights: defaultdict[str | None, int] = defaultdict(int)  # of the month that is being read
         self.micros: defaultdict[str | None, int] = defaultdict(int)
-        self._dates = {"day": "%Y-%m-%d", "month": "%Y-%m"}.get(by)
-        self._zone = zone
-        self._none = UNTAGGED if by.startswith("tag:") else _NO_KEY.get(by, NOT_SUBMITTED)
+        self._place, self._keys = place, keys
+        self._date: Callable[[int | None], str | None] | None = DATES.get(by)
 
-    def _key(self, key: str | None, at: float | None) -> str | None:
-        if self._dates is None or at is None:
-            return key or None  # an empty tag is none
-        return datetime.fromtimestamp(at, self._zone).strftime(self._dates)
+    def count(self, rows: Sums) -> None:
+        """Count jobs in."""
+        for row, name in zip(rows, self._names(rows), strict=True):
+            state, jobs, estimated, unknown, seconds, project, net = row[self._keys :]
+            usage = self.groups[name]
+            usage.jobs += jobs
+            usage.estimated += estimated
+            usage.unknown += unknown
+            if state == State.COMPLETE:
+                usage.complete += jobs
+                usage.seconds += seconds
+            elif state == State.HELD:
+                usage.held += jobs
+            elif state in _FAILED:
+                usage.failed += jobs
+                usage.canceled += jobs if state == State.CANCELED else 0
+            if state in _RENDERED:
+                usage.clips_estimated += estimated
+                usage.clips_settled += project
+            if state not in _AT_THE_VENDOR:
+                usage.spent += net
 
-    def _group(self, key: str | None) -> Usage:
-        found = self.groups.get(key)
-        if found is None:
-            found = self.groups[key] = Usage(self._none if key is None else key)
-        return found
+    def add(self, rows: Sums) -> None:
+        """Count credits in."""
+        for row, name in zip(rows, self._names(rows), strict=True):
+            state, net, settles, refunds, present, weight = row[self._keys :]
+            usage = self.groups[name]
+            usage.charged += net - refunds
+            usage.adjusted += settles
+            usage.refunded -= refunds
+            usage.settled += net if state != State.RENDERING else net - present
+            usage.wasted += net if state in _NO_FILE else net - present
+            self.weights[name] += weight
 
-    def count(self, sums: JobSums) -> None:
-        usage = self._group(self._key(sums.key, sums.at))
-        usage.jobs += sums.jobs
-        usage.complete += sums.complete
-        usage.failed += sums.failed
-        usage.canceled += sums.canceled
-        usage.held += sums.held
-        usage.estimated += sums.estimated
-        usage.unknown += sums.unknown
-        usage.seconds += sums.seconds
-        usage.clips_estimated += sums.clips_estimated
-        usage.clips_settled += sums.clips_settled
-        usage.spent += sums.spent
+    def _names(self, rows: Sums) -> list[str | None]:
+        """What the groups of rows are called."""
+        if self._date is not None:
+            return [self._date(row[self._place]) for row in rows]
+        return [row[self._place] or None for row in rows]  # an empty tag is none
 
-    def add(self, sums: EntrySums) -> str | None:
-        """Count credits in; returns the key of their group."""
-        key = self._key(sums.key, sums.at)
-        usage = self._group(key)
-        charged = sums.charges + sums.settles
-        usage.charged += charged
-        usage.adjusted += sums.settles
-        usage.refunded -= sums.refunds
-        usage.settled += charged + sums.refunds - sums.open
-        usage.wasted += sums.wasted
-        return key
-
-    def pay(self, keys: list[str | None], micros: list[int]) -> None:
-        """Count money in, in millionths of a dollar."""
-        for key, part in zip(keys, micros, strict=True):
+    def pay(self, month: money.Month) -> None:
+        """Count in what the credits of a month cost, in millionths of a dollar."""
+        for key, part in zip(self.weights, month.micros(list(self.weights.values())), strict=True):
             self.micros[key] += part
+        self.weights.clear()
 
-    def report(self, *, priced: bool = False) -> Report:
-        keys = sorted(self.groups, key=lambda key: (key is None, key or ""))
-        groups = [self.groups[key] for key in keys]
+    def report(self, *, priced: bool) -> Report:
+        """The groups in the order of their names, what has no name last."""
+        names = [*sorted(name for name in self.groups if name is not None), *([None] if None in self.groups else [])]
+        groups = [self.groups[name] for name in names]
         report = Report(self.by, sum_of("total", groups), groups)
         if priced:
-            parts = [self.micros[key] for key in keys]
+            parts = [self.micros[name] for name in names]
             total, cents = money.cents(parts)
             rows = zip([*groups, report.totals], [*parts, sum(parts)], [*cents, total], strict=True)
             for usage, part, rounded in rows:
-                usage.usd, usage.cents = part * money.MICRO, Decimal(rounded) / 100
+                usage.micros, usage.cents = part, rounded
         return report
 
 
@@ -197,16 +235,16 @@ def sum_of(key: str, groups: Sequence[Usage]) -> Usage:
     total = Usage(key, seconds=fsum(group.seconds for group in groups))
     for name in _SUMMED:
         setattr(total, name, sum(map(attrgetter(name), groups)))
-    if groups and all(group.usd is not None for group in groups):
-        total.usd = sum((group.usd for group in groups if group.usd is not None), Decimal(0))
-        total.cents = sum((group.cents for group in groups if group.cents is not None), Decimal(0))
+    if groups and groups[0].micros is not None:
+        total.micros = sum(group.micros or 0 for group in groups)
+        total.cents = sum(group.cents or 0 for group in groups)
     return total
 
 
 def largest(report: Report, most: int) -> list[Usage]:
     """At most so many groups: those that moved the most credits, in the report's order."""
-    weight = sorted(report.groups, key=lambda usage: (abs(usage.net), usage.jobs), reverse=True)
-    kept = {id(usage) for usage in weight[:most]}
+    weightiest = nlargest(most, report.groups, key=lambda usage: (abs(usage.net), usage.jobs))
+    kept = {id(usage) for usage in weightiest}
     return [usage for usage in report.groups if id(usage) in kept]
 
 

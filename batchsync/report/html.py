@@ -14,7 +14,7 @@ from batchsync.model.text import clean, dollars, number
 from batchsync.report import charts, pictures
 from batchsync.report.charts import Chart
 from batchsync.report.columns import COLUMNS, SETTLEMENT, Column, for_people
-from batchsync.report.credits import Report, Usage, build, folded, sum_of
+from batchsync.report.credits import Report, Usage, build_all, folded, sum_of
 from batchsync.report.head import Head
 from batchsync.report.words import grouping, head_rows, summary, title
 
@@ -42,20 +42,13 @@ def html_lines(views: Views, head: Head, by: str) -> Iterator[str]:
 
 
 def _pages(views: Views, head: Head, by: str) -> Pages:
-    def report(by: str) -> Report:
-        return build(views, by, head.period, head.zone, head.price)
-
-    main = report(by)
     first, last = head.moved or (0.0, 0.0)
     when = by if by in ("day", "month") else "day" if last - first <= _DAYS_AT_MOST * 86400 else "month"
-    wanted = ["mode", *(f"tag:{key}" for key in views.tag_keys()[:MOST_TAGS])]
-    return Pages(
-        head,
-        main,
-        main if by == when else report(when),
-        [report(other) for other in wanted if other != by],
-        views.failure_sums(head.period),
-    )
+    others = ["mode", *(f"tag:{key}" for key in views.tag_keys()[:MOST_TAGS])]
+    wanted = list(dict.fromkeys([by, when, *others]))
+    reports = dict(zip(wanted, build_all(views, wanted, head.period, head.zone, head.price), strict=True))
+    shown = [reports[other] for other in others if other != by]
+    return Pages(head, reports[by], reports[when], shown, views.failure_sums(head.period))
 
 
 def _e(text: object) -> str:
@@ -91,7 +84,7 @@ def _figures(pages: Pages) -> Iterator[str]:
     total, left = pages.main.totals, pages.head.statement.unexplained
     figures: list[tuple[str, str, bool]] = [
         ("Credits net", number(total.net), False),
-        *([("Money", dollars(total.cents), False)] if total.cents is not None else []),
+        *([("Money", dollars(total.cents / 100), False)] if total.cents is not None else []),
         ("Finished clips", f"{number(total.complete)} of {number(total.jobs)}", False),
         ("Credits per clip", "–" if total.per_clip is None else f"{total.per_clip:,.1f}", False),
         ("Credits per minute", "–" if total.per_minute is None else f"{total.per_minute:,.1f}", False),
@@ -163,9 +156,9 @@ def _frame(told: str, titles: Sequence[str]) -> Iterator[str]:
 def _tr(usage: Usage, columns: Sequence[Column]) -> str:
     cells = []
     for column in columns:
-        value = column.value(usage)
-        less = ' class="less"' if value is not None and value < 0 and column.form != "+,.1f" else ""
-        cells.append(f"<td{less}>{_e(column.text(usage))}</td>")
+        text = column.text(usage)
+        less = ' class="less"' if text.startswith("-") and column.form != "+,.1f" else ""
+        cells.append(f"<td{less}>{_e(text)}</td>")
     key = _e(usage.key).replace("/", "/<wbr>")
     return f'<tr><th scope="row">{key}</th>{"".join(cells)}</tr>'
 

@@ -30,10 +30,11 @@ def markdown_lines(head: Head, report: Report) -> Iterator[str]:
         columns = for_people(report)
         yield f"| {escaped(report.by)} | {' | '.join(column.title for column in columns)} |"
         yield f"|:---|{'---:|' * len(columns)}"
-        for usage in report.groups:
-            yield f"| {escaped(usage.key)} | {' | '.join(column.text(usage) for column in columns)} |"
-        cells = (f"**{column.text(report.totals)}**" for column in columns)
-        yield f"| **total** | {' | '.join(cells)} |"
+        keys = (escaped(usage.key) for usage in report.groups)
+        for cells in zip(keys, *(column.texts(report.groups) for column in columns), strict=True):
+            yield f"| {' | '.join(cells)} |"
+        totals = (f"**{column.text(report.totals)}**" for column in columns)
+        yield f"| **total** | {' | '.join(totals)} |"
         yield ""
     for sentence in summary(report):
         yield f"- {escaped(sentence)}"

@@ -113,7 +113,9 @@ def summary(report: Report) -> list[str]:
     total = report.totals
     if not report.groups:
         return ["Nothing was submitted, and no credits moved."]
-    told = [f"{number(total.net)} credits net" + (f", {dollars(total.cents)}" if total.cents is not None else "")]
+    told = [
+        f"{number(total.net)} credits net" + (f", {dollars(total.cents / 100)}" if total.cents is not None else "")
+    ]
     if total.per_clip is not None:
         told[0] += f"; {counted(total.complete, 'finished clip')} at {total.per_clip:,.1f} credits each"
         told[0] += f"{_usd(total.usd_of(total.per_clip))}"

@@ -28,9 +28,12 @@ REPORTS = (
     *(("--by", by) for by in ("manifest", "run", "day", "month", "mode", "tag:lang", "job")),
     ("--by", "tag:lang", "--price", "usage:creator"),
     ("--by", "day", "--since", "2026-09-01", "--until", "2026-10-01", "--price", "usage:creator"),
+    ("--by", "job", "--format", "json"),
     ("--by", "job", "--format", "json", "--price", "usage:creator"),
     ("--by", "job", "--format", "csv"),
+    ("--by", "job", "--wide", "--price", "usage:creator"),
     ("--by", "tag:lang", "--format", "html", "--price", "usage:creator"),
+    ("--by", "job", "--format", "html"),
 )
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import time
 from collections.abc import Callable
 
 import httpx
 import pytest
-from program import Program, wait_until
+from program import Done, Program, wait_until
 
 from batchsync.sandbox.serve import Sandbox
 
@@ -183,6 +184,12 @@ def test_max_credits_counts_what_settles_below_the_estimate(program: Program, st
     assert spent(sandbox) == 90
 
 
+def proposed(done: Done) -> list[str]:
+    """The command that a run which stopped early says to go on with."""
+    (shown,) = (line for line in done.err.splitlines() if line.startswith("    batchsync "))
+    return shlex.split(shown)
+
+
 def test_limit_is_a_canary(program: Program, sandbox: Sandbox) -> None:
     program.api_url = sandbox.api_url
     manifest = program.manifest(5)
@@ -192,7 +199,11 @@ def test_limit_is_a_canary(program: Program, sandbox: Sandbox) -> None:
     assert done.json["stopped"] == "limit"
     assert done.json["jobs"]["complete"] == 2
     assert program.outputs() == ["job-000.mp4", "job-001.mp4"]
-    assert program("run", manifest).code == 0
+    words = proposed(done)
+    assert words[:4] == ["batchsync", "run", manifest, "--json"]
+    assert not {"--limit", "2"} & set(words)
+    assert program(*words[1:]).code == 0, "the command that was shown takes all the others to their end"
+    assert len(program.outputs()) == 5
 
 
 def test_max_duration(program: Program, start_sandbox: Start) -> None:

@@ -167,6 +167,9 @@ def test_a_run_ends_when_the_local_clock_reads_so(program: Program, start_sandbo
     done = program("run", program.manifest(6), "--json", "--until", "12:00", TZ=zone)
 
     assert (done.code, done.json["stopped"]) == (3, "until")
+    (shown,) = (line for line in done.err.splitlines() if line.strip().startswith("batchsync run"))
+    assert "--json" in shown
+    assert not {"--until", "12:00"} & set(shown.split())
     assert ahead - 1 <= time.monotonic() - began < ahead + 12
     assert len(sandbox.state()["projects"]) == 6
     assert done.json["jobs"]["held"] == 0

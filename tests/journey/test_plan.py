@@ -93,6 +93,27 @@ def test_without_a_key_all_else_is_said(program: Program) -> None:
     assert {name: found[name] for name in unknown} == dict.fromkeys(unknown)
     assert found["credits_estimated"] == 120
     assert "Balance   unknown" in lines(program, manifest, MAGIC_HOUR_API_KEY="")
+    money = "Money     unknown without a price, such as --price usage:creator"
+    assert money in lines(program, manifest, MAGIC_HOUR_API_KEY="")
+
+
+def test_a_price_is_suggested_by_the_account_and_without_it_by_the_last_run(
+    program: Program, sandbox: Sandbox
+) -> None:
+    program.api_url = sandbox.api_url
+    manifest = program.manifest(2)
+    fits = "Money unknown without a price: --price usage:creator or plan:creator fits"
+    assert f"{fits} this account, tier creator" in " ".join(" ".join(lines(program, manifest)).split())
+    assert program("run", manifest, "--limit", "1").code == 3
+    unasked = " ".join(" ".join(lines(program, manifest, MAGIC_HOUR_API_KEY="")).split())
+    assert f"{fits} the account of the last run, tier creator" in unasked
+
+
+def test_a_manifest_that_is_not_there_is_said_once(program: Program) -> None:
+    done = program("plan", "nowhere.csv")
+    assert done.code == 2
+    assert done.err.count("there is no such file") == 1
+    assert done.err.startswith("Error: nowhere.csv: there is no such file")
 
 
 def test_uploads_of_an_account_that_isn_t_known_are_said_to_be_unknown(program: Program, sandbox: Sandbox) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -14,10 +15,11 @@ from ledger.nights import Account, at
 from sqlalchemy import event
 
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.usage import Period
+from batchsync.ledger.usage import DAY, Period
 from batchsync.model.job import Mode
 from batchsync.planning.pricing import Price
-from batchsync.report.credits import Report, Usage, build, folded
+from batchsync.report.credits import Report, Usage, build, build_all, folded
+from batchsync.report.days import QUARTER_HOUR, day_name, shifts_within
 from batchsync.report.money import divide, worth
 
 UTC, BERLIN = ZoneInfo("UTC"), ZoneInfo("Europe/Berlin")
@@ -67,7 +69,7 @@ def test_totals_are_the_sums_of_their_groups_and_the_net_is_what_the_account_los
     assert found.totals.net == sum(account.stated.values()) == 135
     assert found.totals.jobs == 6
     assert found.totals.usd == sum(usage.usd for usage in found.groups) == Decimal("0.162")
-    assert found.totals.cents == sum(usage.cents for usage in found.groups) == Decimal("0.16")
+    assert found.totals.cents == sum(usage.cents for usage in found.groups) == 16
 
 
 def test_every_credit_is_told_apart(ledger: Ledger, account: Account) -> None:
@@ -165,6 +167,29 @@ def test_a_midnight_within_an_hour_parts_two_days(ledger: Ledger, clock: Hands) 
     assert [(usage.key, usage.jobs, usage.net) for usage in found.groups] == [("2026-05", 1, 60), ("2026-06", 1, 50)]
 
 
+@pytest.mark.parametrize(
+    "zone", ["UTC", "Europe/Berlin", "Asia/Kathmandu", "America/Los_Angeles", "Australia/Lord_Howe"]
+)
+def test_every_quarter_of_an_hour_of_two_years_is_in_its_day(zone: str) -> None:
+    since, until = at("2026-01-01 00:00") + 5, at("2028-01-01 00:00")
+    *changes, last = shifts_within(since, until, ZoneInfo(zone))
+    assert len(changes) == (0 if zone in ("UTC", "Asia/Kathmandu") else 4)
+    for moment in range(int(since), int(until), QUARTER_HOUR):
+        shift = next((shift for end, shift in changes if moment < end), last[1])
+        local = datetime.fromtimestamp(moment, ZoneInfo(zone))
+        assert local.utcoffset() == timedelta(seconds=shift)
+        assert day_name((moment + shift) // DAY) == f"{local:%Y-%m-%d}"
+
+
+@pytest.mark.parametrize("price", [None, Price.parse("usage:creator")])
+@pytest.mark.parametrize("period", [ALL, Period(at("2027-01-01 00:00"))])
+def test_reports_that_are_made_together_are_those_made_alone(
+    ledger: Ledger, account: Account, price: Price | None, period: Period
+) -> None:
+    together = ledger.read(lambda v: build_all(v, EVERY, period, BERLIN, price))
+    assert together == [report(ledger, by, period, BERLIN, price) for by in EVERY]
+
+
 # --- money ---
 
 
@@ -175,7 +200,7 @@ def test_the_vendors_own_example_by_every_grouping(ledger: Ledger, clock: Hands)
     for by in EVERY:
         found = report(ledger, by, price=Price.parse("usage:creator"))
         assert found.totals.usd == Decimal("174.00")
-        assert sum(usage.cents for usage in found.groups) == Decimal("174.00")
+        assert sum(usage.cents for usage in found.groups) == 174_00
     by_job = groups(report(ledger, "job", price=Price.parse("usage:creator")))
     assert by_job["job-001"].usd == Decimal("44.40"), "the first 10,000 in the first band, 30,000 in the second"
     assert ledger.read(lambda v: worth(v, Price.parse("usage:creator"))) == Decimal("174.00")
@@ -220,7 +245,7 @@ def test_money_adds_up_whatever_moved(tmp_path_factory: pytest.TempPathFactory, 
                 assert found.totals.usd == sum(usage.usd for usage in found.groups)
                 assert found.totals.cents == sum(usage.cents for usage in found.groups)
                 assert abs(found.totals.usd - price.usd(found.totals.net)) <= Decimal("0.000001")
-                assert abs(found.totals.cents - found.totals.usd) <= Decimal("0.005")
+                assert abs(found.totals.cents / Decimal(100) - found.totals.usd) <= Decimal("0.005")
 
 
 @given(st.lists(st.integers(-(10**9), 10**9), min_size=1), st.integers(1, 10**4))

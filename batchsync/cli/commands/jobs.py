@@ -22,10 +22,10 @@ from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.listing import SORTS, JobFilter
 from batchsync.ledger.rows import JobView
 from batchsync.ledger.views import Views
+from batchsync.model.sheet import RESULTS
 from batchsync.model.states import Shown
 
 STATES = [state.value for state in Shown]
-RESULT_COLUMNS = ("state", "project_id", "output_file", "credits", "attempts", "error_code", "error_message")
 
 
 @click.command("jobs", short_help="a row per job")
@@ -155,13 +155,11 @@ def _json(views: Views, wanted: JobFilter) -> str:
 def _csv(views: Views, wanted: JobFilter, columns: Sequence[str] | None) -> str:
     """Likewise, a CSV."""
     own = [] if columns else views.own_columns(wanted)
-    names = columns or RESULT_COLUMNS
-    # A manifest may well have a column of ours, for example a tag.
-    headers = [*own, *(f"batchsync_{name}" if name in own else name for name in names)]
+    names = columns or RESULTS
     results = [column(name) for name in names]
 
     def rows() -> Iterator[list[object]]:
         for job in views.each(wanted):
             yield [*(job.row.get(name, "") for name in own), *(result.value(job) for result in results)]
 
-    return csv_text(headers, rows())
+    return csv_text([*own, *names], rows())

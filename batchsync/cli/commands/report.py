@@ -14,6 +14,7 @@ from batchsync.cli.reporting import csv_lines, json_lines, text_lines
 from batchsync.errors import SettingError
 from batchsync.ledger.ledger import Ledger
 from batchsync.ledger.views import Views
+from batchsync.model.collector import collector_paused
 from batchsync.planning.pricing import Price
 from batchsync.report.credits import build, check_by
 from batchsync.report.head import head, local_zone, period_of, zone_named
@@ -98,7 +99,7 @@ def command(
             return markdown_lines(top, report)
         return text_lines(top, report, shutil.get_terminal_size().columns, wide=wide)
 
-    with Ledger(ledger) as book:
+    with collector_paused(), Ledger(ledger) as book:
         found = book.read(lines)
     if file is None:
         print_lines(found)

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsync.cli import output
-from batchsync.cli.output import clean, counted, csv_text, duration, number, safe_cell, size, summary_json, table
+from batchsync.cli.output import clean, counted, csv_text, duration, number, size, summary_json, table
 from batchsync.errors import DiskFull, ManifestError, SettingError
 from batchsync.model.credits import Totals
 from batchsync.model.problem import Place, Problem
+from batchsync.model.sheet import FORMULA_STARTS, guarded, unguarded
 from batchsync.model.states import Shown
 
 # --- the terminal ---
@@ -83,17 +84,22 @@ FORMULAS = [
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_no_cell_is_a_formula(text: str) -> None:
-    assert safe_cell(text) == "'" + text
-    assert safe_cell("plain " + text) == "plain " + text
+    assert guarded(text) == "'" + text
+    assert guarded("plain " + text) == "plain " + text
+
+
+@given(st.text("'=+-@＝ a"))
+def test_a_cell_that_comes_back_is_the_text_that_it_was(text: str) -> None:
+    assert unguarded(guarded(text)) == text
+    assert guarded(text)[:1] not in FORMULA_STARTS
 
 
 @pytest.mark.parametrize("value", [-5, 0, 7, -1.5])
 def test_a_number_stays_a_number(value: float) -> None:
-    assert safe_cell(value) == value
+    assert csv_text(["a"], [[value]]) == f"a\r\n{value}\r\n"
 
 
 def test_nothing_is_an_empty_cell() -> None:
-    assert safe_cell(None) == safe_cell("") == ""
     assert csv_text(["a", "b"], [[None, 0]]) == "a,b\r\n,0\r\n"
 
 
@@ -104,8 +110,8 @@ def rows_of(text: str) -> list[list[str]]:
 @given(st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=2, max_size=2)))
 def test_csv_comes_back_as_it_was_but_for_formulas(rows: list[list[str]]) -> None:
     found = rows_of(csv_text(["a", "b"], rows))
-    assert found == [["a", "b"], *([str(safe_cell(cell)) for cell in row] for row in rows)]
-    assert not any(cell[:1] in output.FORMULA_STARTS for row in found for cell in row if cell)
+    assert found == [["a", "b"], *([guarded(cell) for cell in row] for row in rows)]
+    assert not any(cell[:1] in FORMULA_STARTS for row in found for cell in row if cell)
 
 
 def test_a_return_inside_a_cell_begins_no_row_and_no_formula() -> None:

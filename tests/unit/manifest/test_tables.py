@@ -25,6 +25,19 @@ def faults(manifest: Manifest) -> list[tuple[int | None, str | None, str | None]
     return [(p.place.line, p.column, p.value) for p in manifest.problems if p.severity == "error"]
 
 
+def test_results_that_jobs_wrote_are_passed_over_and_said_to_be() -> None:
+    manifest = read('id,state,video,audio,end_seconds,credits\na,complete,v.mp4,\'=b.wav,"1,5",60\n')
+    assert manifest.columns == ("id", "video", "audio", "end_seconds")
+    (spec,) = manifest.specs
+    assert spec.row == {"id": "a", "video": "v.mp4", "audio": "=b.wav", "end_seconds": "1,5"}
+    assert spec.end_seconds == 1.5
+    (warning,) = manifest.problems
+    assert (warning.severity, warning.value) == ("warning", "state, credits")
+    assert faults(read("video,audio,state,duration\nv.mp4,b.wav,x,1\n")) == [(1, "duration", None)]
+    (plain,) = read("video,audio\nv.mp4,'=b.wav\n").specs
+    assert plain.row["audio"] == "'=b.wav", "only such a file has cells that were guarded"
+
+
 @pytest.mark.parametrize(
     "data",
     [
