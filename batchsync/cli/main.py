@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
@@ -13,6 +14,7 @@ import click
 
 from batchsync import __version__
 from batchsync.errors import EXIT_CODES, BatchsyncError
+from batchsync.model.collector import collector_paused
 
 # Each command is a module of its own in `commands`, loaded when it is used: starting up stays quick.
 COMMANDS = {
@@ -43,7 +45,9 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"batchsync.cli.commands.{name}")
+        with collector_paused():
+            module = importlib.import_module(f"batchsync.cli.commands.{name}")
+        gc.freeze()  # what is imported stays
         command: click.Command = module.command
         return command
 

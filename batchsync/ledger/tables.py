@@ -84,7 +84,7 @@ class Job(Base):
         CheckConstraint(_one_of("state", State), name="state"),
         Index(None, "state", "not_before", "seq"),
         # The few jobs that somebody has in hand.
-        Index(None, "state", "lease_owner", sqlite_where=_LEASED, postgresql_where=_LEASED),
+        Index(None, "state", "lease_owner", sqlite_where=_LEASED),  # elsewhere of all jobs, which serves as well
     )
     seq: Mapped[int] = mapped_column(Serial, primary_key=True)
     id: Mapped[str] = mapped_column(unique=True)
