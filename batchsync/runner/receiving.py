@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, closing, suppress
 from pathlib import Path
+from sys import getsizeof
 
 import anyio
 from anyio import to_thread
@@ -32,7 +33,7 @@ class _Arriving:
         try:
             while size < PIECE_BYTES:
                 self._piece.append(await anext(self._chunks))
-                size += len(self._piece[-1])
+                size += getsizeof(self._piece[-1])  # a body may come a byte at a time
         except StopAsyncIteration:
             self.ended = True
         except VendorTrouble as trouble:

@@ -33,7 +33,12 @@ class Direct(httpcore.AnyIOBackend):
     ) -> httpcore.AsyncNetworkStream:
         """A connection to `host`. Raises ConnectError and ConnectTimeout."""
         owner = await super().connect_tcp(host, port, timeout, local_address, socket_options)
-        return _Connection(owner, owner.get_extra_info("socket").dup())
+        try:
+            with _told(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return _Connection(owner, owner.get_extra_info("socket").dup())
+        except httpcore.ConnectError:  # it is closed again, or one file too many is open
+            await owner.aclose()
+            raise
 
 
 class _Connection(httpcore.AsyncNetworkStream):
