@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from unit.vendor.conftest import IMPATIENT, Conn, Serve, answer, pieces
 
 from batchsync.vendor.magichour import MagicHour
@@ -24,32 +23,24 @@ Vendor = Callable[..., MagicHour]
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key, and a certificate for this machine that it has signed itself, in one file."""
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    name = ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run(
-        ["openssl", "req", "-x509", *kind, *name, "-keyout", path, "-out", f"{path}.crt"],
-        check=True,
-        capture_output=True,
-    )
-    path.write_bytes(path.read_bytes() + Path(f"{path}.crt").read_bytes())
-    return path
+def authority() -> trustme.CA:
+    """Somebody who says whose certificates are whose."""
+    return trustme.CA()
 
 
 @pytest.fixture
-def tls(certificate: Path) -> ssl.SSLContext:
+def tls(authority: trustme.CA) -> ssl.SSLContext:
     """The server's side."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
     return context
 
 
 @pytest.fixture
-def trusted(vendor: Vendor, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Vendor:
+def trusted(vendor: Vendor, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch) -> Vendor:
     """Makes clients that trust the server's certificate."""
-    context = ssl.create_default_context(cafile=certificate)
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
     monkeypatch.setattr(httpx, "create_ssl_context", lambda: context)
     return vendor
 
