@@ -13,7 +13,8 @@ No later episode takes more after a long wait either: perhaps another process ha
 
 **After it** the rate follows a cubic curve: from a little below the limit to the limit, where it is flat, and then
 ever faster. It is flat for longer where a no costs more (few requests, long waits) and, unless the requests are few,
-for those who have more: so two processes on an account draw nearer to each other. Time in which fewer requests want to go than may lets nothing grow.
+for those who have more: so two processes on an account draw nearer to each other. Time in which fewer requests want
+to go than may lets nothing grow.
 """
 
 from __future__ import annotations
@@ -40,11 +41,11 @@ MEMORY_SECONDS = 60.0  # what was let through before counts half
 KEPT = 0.6  # of the rate, where an episode seems to teach far less
 CUT = 0.85  # of the limit: where the rate goes on after an episode
 QUICKENING = 0.6  # of the curve beyond its flat part
-FLAT_SECONDS = (15.0, 60.0)  # least and most, until the limit is reached again
+FLAT_SECONDS = (15.0, 75.0)  # least and most, until the limit is reached again
 FLAT_REQUESTS = 100.0  # likewise, least
 FLAT_ROOT = 8.0  # likewise, as a multiple of the limit's square root
 FLAT_WAITS = 10.0  # likewise, as a multiple of the last wait
-FLAT_MOST_ROOT = 20.0  # likewise, most, as a multiple of the limit's square root: those who have less grow sooner
+FLAT_MOST_ROOT = 25.0  # likewise, most, as a multiple of the limit's square root: those who have less grow sooner
 
 
 class Pace:
