@@ -3,16 +3,18 @@
 **Start.** As long as the vendor has never said no (429), the rate doubles with every half a second of good answers.
 
 **A no** begins an episode, and all requests wait: as long as `Retry-After` says, or half a second. Then one request
-goes ahead to see. As long as those are refused too, the waits double; the first that is let through ends the episode.
+goes ahead to see. As long as those are refused too, the waits grow; the first that is let through ends the episode.
 Refusals of requests whose turn had come before the wait belong to it, and cut nothing a second time.
 
 **What an episode teaches** is the limit. After a long wait a long window had been used up: the limit is what was let
 through since the last episode, divided by the time, the wait included. After a short one it is the rate at which the
-no came, less the share of a minute that the wait was; at most half of it, if the wait was longer than the run.
+no came, less the share of a minute that the wait was; a good half of it at most, if the wait was longer than the run.
+No later episode takes more after a long wait either: perhaps another process has just used up this window.
 
 **After it** the rate follows a cubic curve: from a little below the limit to the limit, where it is flat, and then
-ever faster. It is flat for longer where a no costs more (few requests, long waits) and for those who have more: so
-two processes on an account draw level. Time in which fewer requests want to go than may lets nothing grow.
+ever faster. It is flat for longer where a no costs more (few requests, long waits) and, unless the requests are few,
+for those who have more: so two processes on an account draw nearer to each other. Time in which fewer requests want
+to go than may lets nothing grow.
 """
 
 from __future__ import annotations
@@ -27,20 +29,23 @@ MOST_RATE = 500.0
 DOUBLING_SECONDS = 0.55  # before the first no
 BURST_SECONDS = 0.1  # of requests that may be saved up
 
-FIRST_WAIT = 0.5  # seconds, after a no that doesn't say how long
-LONGEST_WAIT = 16.0  # between two requests that go ahead, as long as the episode isn't far longer itself
+FIRST_WAIT = 0.5  # seconds, after a no that doesn't say how long; no less than a request takes at the limit
+WIDENING = 3  # of the waits in an episode, each a multiple of the one before
+LONGEST_WAIT = 20.0  # between two requests that go ahead, as long as the episode isn't far longer itself
 AHEAD_RATE = 0.5  # of requests that go ahead, when no answer comes to them
 
-LONG_WAIT = 10.0  # seconds: the end of a window of a minute, not of a second
+LONG_WAIT = 6.0  # seconds: the end of a window of a minute, not of a second
 ENOUGH = 10  # requests that were let through, to divide them by the time
 MEMORY_SECONDS = 60.0  # what was let through before counts half
 
+KEPT = 0.6  # of the rate, where an episode seems to teach far less
 CUT = 0.85  # of the limit: where the rate goes on after an episode
 QUICKENING = 0.6  # of the curve beyond its flat part
-FLAT_SECONDS = (15.0, 60.0)  # least and most, until the limit is reached again
+FLAT_SECONDS = (15.0, 75.0)  # least and most, until the limit is reached again
 FLAT_REQUESTS = 100.0  # likewise, least
 FLAT_ROOT = 8.0  # likewise, as a multiple of the limit's square root
 FLAT_WAITS = 10.0  # likewise, as a multiple of the last wait
+FLAT_MOST_ROOT = 25.0  # likewise, most, as a multiple of the limit's square root: those who have less grow sooner
 
 
 class Pace:
@@ -128,17 +133,21 @@ class Pace:
         wait = told
         if not self._on and left >= self._cut_at:
             self._on, self._cut_at, self._refusals = True, now, 0
-            wait = told or FIRST_WAIT
+            wait = told or self._first_wait
         elif self._on and left >= self.paused_until:
             self._refusals += 1
-            doubled = FIRST_WAIT * 2 ** min(self._refusals, 10)
-            wait = max(told, min(LONGEST_WAIT, doubled), (now - self._cut_at) / 4)
+            widened = self._first_wait * WIDENING ** min(self._refusals, 10)
+            wait = max(told, min(LONGEST_WAIT, widened), (now - self._cut_at) / 4)
         else:  # its turn had come before the wait began
             self.pause(now + told)
             return
         self._shut_until = now + told
         self.tokens = 1.0
         self.pause(now + min(wait, LONGEST_RETRY_AFTER))
+
+    @property
+    def _first_wait(self) -> float:
+        return FIRST_WAIT if self.limit is None else max(FIRST_WAIT, min(1 / self.limit, LONGEST_WAIT))
 
     def share(self, limit: float) -> None:
         """Take `limit` for the vendor's, as other processes on the account have it; the curve goes on from there."""
@@ -155,10 +164,11 @@ class Pace:
         waited = max(0.0, (self._shut_until + left) / 2 - self._cut_at)
         ran = self._cut_at - self._began
         if waited >= LONG_WAIT and self._let_through >= ENOUGH:
-            limit = min(self.rate, self._let_through / (ran + waited))
+            least = 0.0 if self.limit is None else KEPT * self.rate
+            limit = max(least, min(self.rate, self._let_through / (ran + waited)))
         else:
             open_for = 1 - waited / max(60.0, ran + waited)
-            limit = self.rate * max(1 / 8, open_for if ran >= waited else min(open_for, 1 / 2))
+            limit = self.rate * max(1 / 8, open_for if ran >= waited else min(open_for, KEPT))
         self._on = False
         self._began, self._let_through, self._calm = now, 0.0, 0.0
         self._learn(limit, waited)
@@ -166,7 +176,9 @@ class Pace:
     def _learn(self, limit: float, waited: float) -> None:
         self.limit = max(limit, LEAST_RATE)
         least, most = FLAT_SECONDS
-        flat = min(most, max(least, FLAT_ROOT * math.sqrt(self.limit), FLAT_WAITS * waited))
+        root = math.sqrt(self.limit)
+        most = max(least, min(most, FLAT_MOST_ROOT * root))
+        flat = min(most, max(least, FLAT_ROOT * root, FLAT_WAITS * waited))
         self._flat = max(flat, FLAT_REQUESTS / self.limit)
         self.rate = self._bounded(self.limit * CUT)
 

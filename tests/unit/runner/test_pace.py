@@ -15,10 +15,12 @@ from batchsync.runner.pace import (
     BURST_SECONDS,
     CUT,
     FIRST_WAIT,
+    KEPT,
     LEAST_RATE,
     LONGEST_WAIT,
     MOST_RATE,
     START_RATE,
+    WIDENING,
     Pace,
 )
 
@@ -195,27 +197,34 @@ def refuse_ends(pace: Pace, now: float) -> float:
 def test_one_goes_ahead_and_the_rest_wait_for_its_answer() -> None:
     pace = Pace(100.0, NOW)
     now = run(pace, NOW, 2.0)
-    pace.limited(now, now, 7.0)
-    assert pace.take(now + 6.99, 5) == 0
-    assert pace.take(now + 7.0, 5) == 1
+    pace.limited(now, now, 3.0)
+    assert pace.take(now + 2.99, 5) == 0
+    assert pace.take(now + 3.0, 5) == 1
     pace.give_back(10)
-    assert pace.take(now + 7.5, 5) == 1, "instead of the one that was taken and not sent"
-    assert pace.take(now + 8.0, 5) == 0
-    assert pace.take(now + 9.6, 5) == 1, "its answer may be lost"
-    pace.succeeded(now + 9.7, now + 7.0)
-    assert pace.take(now + 9.8, 50) > 1
+    assert pace.take(now + 3.5, 5) == 1, "instead of the one that was taken and not sent"
+    assert pace.take(now + 4.0, 5) == 0
+    assert pace.take(now + 5.6, 5) == 1, "its answer may be lost"
+    pace.succeeded(now + 5.7, now + 3.0)
+    assert pace.take(now + 5.8, 50) > 1
 
 
-def test_waits_double_as_long_as_those_that_go_ahead_are_refused() -> None:
+def test_waits_grow_as_long_as_those_that_go_ahead_are_refused() -> None:
     pace = Pace(100.0, NOW)
     now, waits = NOW, []
     for _ in range(12):
         pace.limited(now, now, None)
         waits.append(pace.wait(now))
         now += waits[-1]
-    assert waits[:6] == [FIRST_WAIT * 2**n for n in range(6)]
-    assert waits[6:9] == [LONGEST_WAIT] * 3
+    assert waits[:4] == [FIRST_WAIT * WIDENING**n for n in range(4)]
+    assert waits[4:8] == [LONGEST_WAIT] * 4
     assert LONGEST_WAIT < waits[-1] <= (now - NOW) / 4, "and those of a window of hours grow on"
+
+
+def test_a_wait_is_no_shorter_than_the_time_of_a_request() -> None:
+    for limit, wait in ((20.0, FIRST_WAIT), (0.5, 2.0), (LEAST_RATE, LONGEST_WAIT)):
+        pace = Pace(None, NOW, limit)
+        pace.limited(NOW, NOW, None)
+        assert pace.wait(NOW) == pytest.approx(wait)
 
 
 @pytest.mark.parametrize(
@@ -276,7 +285,26 @@ def test_a_short_wait_teaches_the_rate_at_which_it_came() -> None:
     now = refuse(pace, now, 1.0)
     assert pace.limit == pytest.approx(20.0, rel=0.03)
     refuse(pace, now + 0.1, 0.5)
-    assert pace.limit == pytest.approx(20.0 * CUT / 2, rel=0.03), "but one that came at once, half of it"
+    assert pace.limit == pytest.approx(20.0 * CUT * KEPT, rel=0.03), "but one that came at once, far less"
+
+
+def test_one_window_that_others_have_used_up_takes_no_more_than_a_share_of_the_limit() -> None:
+    pace = Pace(20.0, NOW, 20.0)
+    now = run(pace, NOW, 2.0)
+    before = pace.rate
+    refuse(pace, now, 58.0)
+    assert pace.limit == pytest.approx(before * KEPT), "though it was let through half a request a second"
+
+
+def test_those_who_have_less_grow_sooner() -> None:
+    grown = []
+    for rate in (5.0, 20.0):
+        pace = Pace(rate, NOW)
+        now = refuse(pace, run(pace, NOW, 60.0), 20.0)
+        limit, pace.ceiling = pace.limit or 0.0, MOST_RATE
+        run(pace, now, 60.0)
+        grown.append(pace.rate / limit)
+    assert grown[0] > 1.02 > 1.005 > grown[1]
 
 
 def test_it_grows_slowly_to_the_limit_and_fast_far_beyond_it() -> None:
