@@ -1,6 +1,7 @@
 """How fast requests may go to the API. Nobody knows the vendor's limits, so they are found.
 
-**Start.** As long as the vendor has never said no (429), the rate doubles with every half a second of good answers.
+**Start.** As long as the vendor has never said no (429), the rate doubles with every half a second of good answers,
+and sooner where answers come quickly: what is under way at the first no is refused with it, and then that is less.
 
 **A no** begins an episode, and all requests wait: as long as `Retry-After` says, or half a second. Then one request
 goes ahead to see. As long as those are refused too, the waits grow; the first that is let through ends the episode.
@@ -26,7 +27,8 @@ from batchsync.model.backoff import LONGEST_RETRY_AFTER
 START_RATE = 10.0
 LEAST_RATE = 1 / 60
 MOST_RATE = 500.0
-DOUBLING_SECONDS = 0.55  # before the first no
+DOUBLING_SECONDS = 0.55  # before the first no, at most
+DOUBLING_ANSWERS = 5.0  # likewise, as a multiple of an answer's time: an eighth of what has left is under way then
 BURST_SECONDS = 0.1  # of requests that may be saved up
 
 FIRST_WAIT = 0.5  # seconds, after a no that doesn't say how long; no less than a request takes at the limit
@@ -62,6 +64,7 @@ class Pace:
         self.paused_until = now
         self._filled_at = now
         self._idle = False
+        self._slowest = DOUBLING_SECONDS / DOUBLING_ANSWERS  # seconds that an answer took lately
         # Since the last episode:
         self._began = now
         self._let_through = 0.0
@@ -125,6 +128,7 @@ class Pace:
             if now - self._began > MEMORY_SECONDS:
                 self._began, self._let_through = now - MEMORY_SECONDS / 2, self._let_through / 2
             self._let_through += 1
+            self._slowest = max(now - left, 0.9 * self._slowest)
             self._grow()
 
     def limited(self, now: float, left: float, retry_after: float | None) -> None:
@@ -184,7 +188,8 @@ class Pace:
 
     def _grow(self) -> None:
         if self.limit is None:
-            self.rate = self._bounded(self.rate * 2 ** (1 / self.rate / DOUBLING_SECONDS))
+            doubling = max(1 / self.rate, min(DOUBLING_SECONDS, DOUBLING_ANSWERS * self._slowest))
+            self.rate = self._bounded(self.rate * 2 ** (1 / self.rate / doubling))
         else:
             beyond = self._calm / self._flat - 1
             self.rate = self._bounded(self.limit * (1 + (QUICKENING if beyond > 0 else 1 - CUT) * beyond**3))

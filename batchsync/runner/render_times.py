@@ -108,8 +108,9 @@ class RenderTimes:
     def _left(self, tables: list[_Table], gap: float) -> list[float]:
         """The share of renders that is still running at each edge of the spans; see `_usual` for `gap`."""
         usual, everyone = _usual(gap), tables[0]
-        # Where far fewer have ended than should have by now, what was believed of later ages is as wrong.
-        foreseen = sum(came * chance for came, chance in zip(everyone.came, usual, strict=True))
+        # Where far fewer have ended than should have by now, what was believed of later ages is as wrong. That none
+        # has ended fast is no such news: how fast that would be, nobody believed to know.
+        foreseen = sum(came * chance for came, chance in zip(everyone.came, _usual(math.inf), strict=True))
         belief = min(1.0, (BELIEF + sum(everyone.ended)) / (BELIEF + foreseen))
         left = [1.0]
         for span in range(SPANS):
@@ -148,10 +149,11 @@ class RenderTimes:
 def _usual(gap: float) -> list[float]:
     """For each span, the chance that a render which comes to it ends in it, before any was seen.
 
-    `gap` is the least between two looks: who wants it short expects renders that are worth it.
+    `gap` is the least between two looks: who wants it short expects renders that are worth it. Where it is infinite,
+    nothing goes fast.
     """
     haste = min(1.0, gap / USUAL_GAP_SECONDS)
-    fast = 1.0 - (1.0 - FAST_CHANCE) * haste
+    fast = 1.0 - (1.0 - FAST_CHANCE) * haste if gap < math.inf else 0.0
 
     def left(age: float) -> float:
         usual: float = 1.0 / (1.0 + (age / USUAL_SECONDS) ** USUAL_STEEPNESS)

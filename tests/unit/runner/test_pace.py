@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import pytest
 from bench.limits import Case, Fixed, Free, Sliding, cases, judged, simulate
@@ -157,6 +158,21 @@ def test_without_a_limit_it_is_fast_within_three_seconds() -> None:
     run(pace, NOW, 3.0)
     assert pace.rate >= 300
     assert pace.limit is None, "only a no teaches a limit"
+
+
+@pytest.mark.parametrize("answer", [0.005, 0.02, 0.1])
+def test_the_quicker_answers_come_the_sooner_it_is_fast_and_no_more_is_under_way(answer: float) -> None:
+    pace, now, gone, answers = Pace(None, NOW), NOW, 0, deque[float]()
+    while pace.rate < 400:
+        now += max(pace.wait(now), 1e-6)
+        while answers and answers[0] + answer <= now:
+            left = answers.popleft()
+            pace.succeeded(left + answer, left)
+        if pace.take(now):
+            gone += 1
+            answers.append(now)
+    assert now - NOW < 0.7 + 25 * answer
+    assert len(answers) < gone / 5
 
 
 def test_requests_that_nobody_wants_to_send_let_nothing_grow() -> None:

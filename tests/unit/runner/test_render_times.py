@@ -72,6 +72,16 @@ def test_the_first_look_of_all_is_soon_in_case_that_all_goes_fast() -> None:
     assert RenderTimes(0.2).next_age(LITE, 0.0) < 0.5
 
 
+def test_a_first_wave_that_is_not_done_at_once_is_still_looked_at_soon() -> None:
+    """Whoever lets looks be a second apart: many renders of one moment are one sign that they are slow, not many."""
+    times = RenderTimes(1.0)
+    first = times.next_age(LITE, 0.0)
+    for _ in range(300):
+        times.went_on(LITE, 0.0, first)
+        again = times.next_age(LITE, first)
+    assert again < 2.5 * first < 3.0
+
+
 def test_the_usual_kind_takes_few_looks_and_is_noticed_soon_with_nothing_learned_before() -> None:
     looks, lag = mean(RenderTimes(5.0), spread(300))
     assert looks <= 12

@@ -50,14 +50,14 @@ def test_few_looks_come_before_long_renders_usually_end() -> None:
 
 
 def test_what_looks_find_is_learned() -> None:
-    schedule = Schedule(0.2)
-    for seq in range(100):
+    schedule = Schedule(1.0)
+    for seq in range(200):
         at = schedule.first_look(seq, KIND, NOON)
         while at < NOON + 20.0:
             at = schedule.next_look(seq, KIND, NOON, at)
         schedule.ended(seq, KIND, NOON, at)
-    assert Schedule(0.2).first_look(1, KIND, NOON) < NOON + 1.0
-    assert 12.0 < schedule.first_look(101, KIND, NOON) - NOON < 23.0
+    assert Schedule(1.0).first_look(1, KIND, NOON) < NOON + 2.0
+    assert 12.0 < schedule.first_look(201, KIND, NOON) - NOON < 23.0
 
 
 def test_an_end_that_was_noticed_far_too_late_teaches_nothing() -> None:
