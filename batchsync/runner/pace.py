@@ -28,7 +28,7 @@ START_RATE = 10.0
 LEAST_RATE = 1 / 60
 MOST_RATE = 500.0
 DOUBLING_SECONDS = 0.55  # before the first no, at most
-DOUBLING_ANSWERS = 5.0  # likewise, as a multiple of an answer's time: an eighth of what has left is under way then
+DOUBLING_ANSWERS = 6.0  # likewise, as a multiple of an answer's time: an eighth of what has left is under way then
 BURST_SECONDS = 0.1  # of requests that may be saved up
 
 FIRST_WAIT = 0.5  # seconds, after a no that doesn't say how long; no less than a request takes at the limit
