@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from batchsync.errors import LeaseLost, OutputError
@@ -25,21 +26,31 @@ def target(output_dir: str, output: str) -> Path:
     wanted = Path(output)
     if wanted.is_absolute() or ".." in wanted.parts:
         raise OutputError(f"the output {output!r} leads out of the output directory")
-    path = Path(output_dir, wanted)
+    folder = _folder(output_dir, wanted.parent)
+    if not folder.is_dir():  # somebody has removed it meanwhile
+        _folder.cache_clear()
+        folder = _folder(output_dir, wanted.parent)
+    return folder / wanted.name
+
+
+@lru_cache
+def _folder(output_dir: str, below: Path) -> Path:
+    """A folder in the output directory, created. Looked at once: to follow all its links takes many calls."""
+    path = Path(output_dir, below)
     try:
         base = Path(output_dir).resolve()
-        path = base / wanted
-        inside = path.parent.resolve().is_relative_to(base)  # before a folder is made, and after
+        path = base / below
+        inside = path.resolve().is_relative_to(base)  # before a folder is made, and after
         if inside:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            inside = path.parent.resolve().is_relative_to(base)
+            path.mkdir(parents=True, exist_ok=True)
+            inside = path.resolve().is_relative_to(base)
     except (OSError, RuntimeError) as error:  # RuntimeError: links that lead in a circle, before Python 3.13
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise
         reason = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-        raise OutputError(f"the folder {path.parent} can't be made: {reason}") from None
+        raise OutputError(f"the folder {path} can't be made: {reason}") from None
     if not inside:
-        raise OutputError(f"the output {output!r} leads out of the output directory, through a link")
+        raise OutputError(f"the folder {str(below)!r} leads out of the output directory, through a link")
     return path
 
 
