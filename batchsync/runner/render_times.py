@@ -136,7 +136,8 @@ class RenderTimes:
             best, found = math.inf, latest
             # The older a render is, the later the best next look: so it is never later than the one found last.
             for look in range(latest, now, -1):
-                if _EDGES[look] < soonest and best < math.inf:
+                # As soon as may be counts as at the edge that is nearest to it.
+                if _EDGES[look] + _EDGES[min(look + 1, SPANS)] < 2 * soonest and best < math.inf:
                     break
                 lag = running * (_EDGES[look] - _EDGES[now]) - (rest[now] - rest[look])
                 if lag + cost[look] < best:

@@ -33,8 +33,8 @@ def mean(times: RenderTimes, renders: Iterable[float], kind: RenderKind = LITE) 
     return sum(looks for looks, _ in found) / len(found), sum(lag for _, lag in found) / len(found)
 
 
-def spread(count: int, median: float = USUAL_SECONDS, sigma: float = 0.3) -> list[float]:
-    dice = random.Random(11)
+def spread(count: int, median: float = USUAL_SECONDS, sigma: float = 0.3, seed: int = 11) -> list[float]:
+    dice = random.Random(seed)
     return [median * dice.lognormvariate(0.0, sigma) for _ in range(count)]
 
 
@@ -83,9 +83,9 @@ def test_a_first_wave_that_is_not_done_at_once_is_still_looked_at_soon() -> None
 
 
 def test_the_usual_kind_takes_few_looks_and_is_noticed_soon_with_nothing_learned_before() -> None:
-    looks, lag = mean(RenderTimes(5.0), spread(300))
-    assert looks <= 12
-    assert lag <= 7.0
+    nights = [mean(RenderTimes(5.0), spread(300, seed=seed)) for seed in range(11, 16)]
+    assert sum(looks for looks, _ in nights) / 5 <= 12
+    assert sum(lag for _, lag in nights) / 5 <= 7.0
 
 
 @pytest.mark.parametrize(
