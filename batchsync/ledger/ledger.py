@@ -69,6 +69,7 @@ class Ledger:
                 )
             create_private(path)
         self._writer = make_engine(self.url, write=True)
+        self._prompt = make_engine(self.url, write=True, patience_ms=0)
         self._reader = make_engine(self.url, write=False)
         with self._closing_on_error():
             # Looked at before it is written to: somebody else's database stays as it is.
@@ -134,6 +135,13 @@ class Ledger:
         with self._begin(self._writer) as connection:
             return [one(connection, work) for work in works]
 
+    @contextmanager
+    def at_once(self) -> Iterator[Connection]:
+        """A transaction that is undone unless it is committed; raises LedgerBusy rather than wait for a lock."""
+        with database_errors(self.url), self._prompt.connect() as connection:
+            connection.begin()
+            yield connection
+
     def read(self, work: Callable[[Views], T]) -> T:
         """Run `work` on one snapshot."""
         with self._begin(self._reader) as connection:
@@ -159,8 +167,8 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the database."""
-        self._writer.dispose()
-        self._reader.dispose()
+        for engine in (self._writer, self._prompt, self._reader):
+            engine.dispose()
 
     def __enter__(self) -> Ledger:
         return self
@@ -182,9 +190,12 @@ class _Waiting(Generic[T]):
 
 
 class GroupCommit:
-    """Writes and reads of an event loop: one thread writes, and all writes that wait share the next commit.
+    """Writes and reads of an event loop: all writes that wait share the next commit.
 
     A write returns only when it is on the disk. Cancelling the wait doesn't undo the write.
+
+    What a run writes is done on the event loop itself, and only the commit, which waits for the disk, in a thread:
+    the GIL would go back and forth at every step of every statement, and cost more than the statements do.
     """
 
     MOST = 256
@@ -235,12 +246,25 @@ class GroupCommit:
 
     async def _write_all(self, works: list[Callable[[Writes], Any]]) -> list[Any]:
         """What has happened must be written down: a lock that somebody else holds is waited out, however long."""
+        if self.ledger.path is not None and (results := await self._write_here(works)) is not None:
+            return results
         while True:
             try:
                 return await to_thread.run_sync(self.ledger.write_all, works, self.run_id, limiter=self._one_writer)
             except LedgerBusy as error:
                 log.warning("%s: waiting for it", error)
                 await anyio.sleep(1.0)
+
+    async def _write_here(self, works: list[Callable[[Writes], Any]]) -> list[Any] | None:
+        """Without a wait for anybody; None if that can't be, or if one of the writes fails, and nothing is done."""
+        with ExitStack() as stack:
+            try:
+                connection = stack.enter_context(self.ledger.at_once())
+                results = [work(Writes(connection, self.ledger.clock.now(), self.run_id)) for work in works]
+            except Exception:
+                return None
+            await to_thread.run_sync(connection.commit, limiter=self._one_writer)
+            return results
 
     def close(self) -> None:
         """Let `serve` end once nothing waits any more."""

@@ -29,7 +29,7 @@ from sqlalchemy import Engine, event
 
 from batchsync.cli.main import COMMANDS, main
 from batchsync.ledger import schema
-from batchsync.ledger.ledger import Ledger, Writes
+from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.model import backoff
 from batchsync.runner import pace, run, saving
 from batchsync.vendor.magichour import MagicHour
@@ -137,6 +137,16 @@ def _arm_ledger(trap: Trap) -> None:
         setattr(Writes, name, _uncommitted(trap, name, getattr(Writes, name), written))
     for name in ("write", "write_all"):
         setattr(Ledger, name, _committed(trap, getattr(Ledger, name), written))
+    here = GroupCommit._write_here
+
+    async def write_here(self: GroupCommit, works: list[Callable[[Writes], Any]]) -> list[Any] | None:
+        written.names.clear()
+        results = await here(self, works)
+        if results is not None:
+            _tell(trap, written)
+        return results
+
+    GroupCommit._write_here = write_here  # type: ignore[method-assign]
 
 
 def _uncommitted(trap: Trap, name: str, write: Callable[..., Any], written: _Written) -> Callable[..., Any]:
@@ -159,11 +169,15 @@ def _committed(trap: Trap, transaction: Callable[..., Any], written: _Written) -
     def wrapped(*args: Any, **options: Any) -> Any:
         written.names.clear()
         result = transaction(*args, **options)
-        for name in written.names:
-            trap(f"ledger.{name}:committed")
+        _tell(trap, written)
         return result
 
     return wrapped
+
+
+def _tell(trap: Trap, written: _Written) -> None:
+    for name in written.names:
+        trap(f"ledger.{name}:committed")
 
 
 # --- The vendor ---------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -160,6 +161,18 @@ async def test_trouble_with_the_database_reaches_everybody_and_nothing_counts(
             tasks.start_soon(one, work)
     assert fates == [kind] * 3
     assert dump(path) == before
+
+
+async def test_a_lock_of_another_program_is_waited_for_beside_the_event_loop(started: Ledger, path: Path) -> None:
+    other = sqlite3.connect(path, isolation_level=None)
+    async with serving(started) as group, anyio.create_task_group() as tasks:
+        other.execute("BEGIN IMMEDIATE")
+        tasks.start_soon(group.write, ready(1))
+        await anyio.wait_all_tasks_blocked()
+        assert columns(path, 1, "state") == ("planned",)
+        other.execute("COMMIT")
+    other.close()
+    assert columns(path, 1, "state") == ("uploaded",)
 
 
 async def test_writes_go_on_after_trouble(started: Ledger, path: Path) -> None:
