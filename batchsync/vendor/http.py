@@ -140,9 +140,8 @@ class Line:
     def _open(self, proxy: str | None) -> httpx.AsyncHTTPTransport:
         transport: Any = httpx.AsyncHTTPTransport(verify=self._tls, limits=self._limits, proxy=proxy)
         if self._direct and proxy is None:
-            transport._pool._network_backend = (
-                Direct()
-            )  # httpcore has a parameter for it, and httpx none that leads there
+            # httpcore has a parameter for it, and httpx none that leads there.
+            transport._pool._network_backend = Direct()
         return cast(httpx.AsyncHTTPTransport, transport)
 
     @asynccontextmanager

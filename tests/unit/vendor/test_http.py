@@ -184,6 +184,22 @@ async def test_a_proxy_that_refuses_the_tunnel_made_no_project(
 
 
 @pytest.mark.parametrize(
+    ("no_proxy", "asked"),
+    [(None, True), ("api.invalid", False), (".invalid", False), ("*", False), ("other.x", True)],
+)
+async def test_which_requests_go_through_a_proxy(
+    no_proxy: str | None, asked: bool, serve: Serve, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = await serve(answer(407))
+    monkeypatch.setenv("ALL_PROXY", proxy.url.removeprefix("http://"))
+    if no_proxy is not None:
+        monkeypatch.setenv("NO_PROXY", no_proxy)
+    with pytest.raises(VendorTrouble):
+        await vendor("https://api.invalid").account()
+    assert bool(proxy.seen) == asked
+
+
+@pytest.mark.parametrize(
     "proxy", ["socks5://user:SECRET@127.0.0.1:1", "gopher://127.0.0.1", "http://a:SECRET@h:port"]
 )
 def test_an_unusable_proxy_is_a_setting_error(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
