@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -110,7 +110,7 @@ class RenderTimes:
         usual, everyone = _usual(gap), tables[0]
         # Where far fewer have ended than should have by now, what was believed of later ages is as wrong. That none
         # has ended fast is no such news: how fast that would be, nobody believed to know.
-        foreseen = sum(came * chance for came, chance in zip(everyone.came, _usual(math.inf), strict=True))
+        foreseen = sum(came * chance for came, chance in zip(everyone.came, _slowly(), strict=True))
         belief = min(1.0, (BELIEF + sum(everyone.ended)) / (BELIEF + foreseen))
         left = [1.0]
         for span in range(SPANS):
@@ -150,17 +150,26 @@ class RenderTimes:
 def _usual(gap: float) -> list[float]:
     """For each span, the chance that a render which comes to it ends in it, before any was seen.
 
-    `gap` is the least between two looks: who wants it short expects renders that are worth it. Where it is infinite,
-    nothing goes fast.
+    `gap` is the least between two looks: who wants it short expects renders that are worth it.
     """
     haste = min(1.0, gap / USUAL_GAP_SECONDS)
-    fast = 1.0 - (1.0 - FAST_CHANCE) * haste if gap < math.inf else 0.0
+    fast = 1.0 - (1.0 - FAST_CHANCE) * haste
+    return _chances(lambda age: _slow(age) * (1.0 - fast + fast * min(1.0, haste / age) if age else 1.0))
 
-    def left(age: float) -> float:
-        usual: float = 1.0 / (1.0 + (age / USUAL_SECONDS) ** USUAL_STEEPNESS)
-        return usual * (1.0 - fast + fast * min(1.0, haste / age) if age else 1.0)
 
+@cache
+def _slowly() -> list[float]:
+    """Likewise, where nothing goes fast."""
+    return _chances(_slow)
+
+
+def _chances(left: Callable[[float], float]) -> list[float]:
     return [1.0 - left(_EDGES[n + 1]) / left(_EDGES[n]) for n in range(SPANS)]
+
+
+def _slow(age: float) -> float:
+    """The share of renders that still runs at an age, where nothing goes fast."""
+    return float(1.0 / (1.0 + (age / USUAL_SECONDS) ** USUAL_STEEPNESS))
 
 
 def _place(age: float) -> float:

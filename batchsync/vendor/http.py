@@ -215,7 +215,7 @@ class Lines:
 def open_lines(api_url: str, key: str, timeouts: Timeouts) -> Lines:
     """The three lines, which share one set of certificates. Raises SettingError for an unusable environment.
 
-    The environment's proxies and certificates (SSL_CERT_FILE, SSL_CERT_DIR) are honoured.
+    The environment's proxies (see `Proxies`) and certificates (SSL_CERT_FILE, SSL_CERT_DIR) are honoured.
     """
     _hush()
     httpcore.AsyncHTTP11Connection.READ_NUM_BYTES = READ_BYTES
