@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, and_, select
 from sqlalchemy.orm import aliased
 
 from batchsync.ledger.tables import Job, Manifest, ManifestEntry, MediaFile
-from batchsync.model.job import SourceKind
+from batchsync.model.job import Mode, SourceKind
 from batchsync.model.states import NOT_SUBMITTED
 
 
@@ -28,42 +28,43 @@ class SeenFile:
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A manifest's number, and the local files that its jobs were made from."""
+    """A manifest's number, the local files that its jobs were made from, and the generation modes of those jobs that
+    were not submitted yet (none if all were).
+    """
 
     manifest_id: int
     files: tuple[SeenFile, ...]
+    waiting: frozenset[Mode]
 
 
 def sealed(connection: Connection, path: str, seal: str) -> Sealed | None:
-    """The manifest at `path`, if it has this seal and each of its jobs was submitted. Else, None.
+    """The manifest at `path`, if it has this seal. Else, None.
 
     None too where a job stands in another manifest as well: that one's tags may be there now.
     """
     number = connection.execute(select(Manifest.id).where(Manifest.path == path, Manifest.seal == seal)).scalar()
-    if number is None or _first(connection, number, _waits()) or _first(connection, number, _is_elsewhere()):
+    if number is None or _is_shared(connection, number):
         return None
     files = list(_files(connection, number))
     whole = tuple(file for file in files if file is not None)
-    return Sealed(number, whole) if len(whole) == len(files) else None
-
-
-def _first(connection: Connection, number: int, condition: ColumnElement[bool]) -> bool:
-    query = select(Job.seq).join(ManifestEntry, _here(number)).where(condition).limit(1)
-    return connection.execute(query).first() is not None
+    return Sealed(number, whole, _waiting(connection, number)) if len(whole) == len(files) else None
 
 
 def _here(number: int) -> ColumnElement[bool]:
     return and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == number, ManifestEntry.current)
 
 
-def _waits() -> ColumnElement[bool]:
-    return Job.state.in_([state.value for state in NOT_SUBMITTED])
-
-
-def _is_elsewhere() -> ColumnElement[bool]:
+def _is_shared(connection: Connection, number: int) -> bool:
     other = aliased(ManifestEntry)
     elsewhere = and_(other.job_seq == ManifestEntry.job_seq, other.manifest_id != ManifestEntry.manifest_id)
-    return select(other.job_seq).where(elsewhere).exists()
+    query = select(Job.seq).join(ManifestEntry, _here(number)).where(select(other.job_seq).where(elsewhere).exists())
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def _waiting(connection: Connection, number: int) -> frozenset[Mode]:
+    waits = Job.state.in_([state.value for state in NOT_SUBMITTED])
+    query = select(Job.generation_mode).join(ManifestEntry, _here(number)).where(waits).distinct()
+    return frozenset(map(Mode, connection.execute(query).scalars()))
 
 
 def _files(connection: Connection, number: int) -> Iterator[SeenFile | None]:

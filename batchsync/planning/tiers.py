@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 
 from batchsync.model.job import JobSpec, MediaFacts, Mode
 from batchsync.model.problem import Problem
@@ -28,6 +28,13 @@ def tier_matters(specs: Sequence[JobSpec], facts: Mapping[str, MediaFacts]) -> b
         spec.generation_mode is not Mode.LITE or spec.video.value in large or spec.audio.value in large
         for spec in specs
     )
+
+
+def surely_allowed(modes: Set[Mode], largest: int, tier: str | None) -> bool:
+    """Whether `tier` allows these modes, and files of `largest` bytes; if it isn't known, whether all tiers do."""
+    name = (tier or "").strip().lower()
+    known = name if name in LARGEST else "free"
+    return largest <= LARGEST[known] and (known != "free" or modes <= {Mode.LITE})
 
 
 def beyond_tier(specs: Sequence[JobSpec], facts: Mapping[str, MediaFacts], tier: str | None) -> list[Problem]:

@@ -18,12 +18,11 @@ from batchsync.model.job import JobSpec, MediaFacts, PlannedJob
 from batchsync.model.problem import Problem
 from batchsync.planning.plan import NothingKnown, Plan, plan
 from batchsync.planning.tiers import beyond_tier, tier_matters, to_be_sent
-from batchsync.runner.known_again import seal_of
+from batchsync.runner.known_again import AskTier, seal_of
 
 log = logging.getLogger("batchsync.run")
 
 Progress = Callable[[int, int], None]
-AskTier = Callable[[], str | None]
 
 
 @dataclass(frozen=True, slots=True)

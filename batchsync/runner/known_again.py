@@ -1,18 +1,22 @@
-"""A manifest that needs no plan any more: the same file as before, whose jobs were all submitted."""
+"""A manifest that needs no plan any more: the same file as before, and the same media."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from batchsync import __version__
 from batchsync.errors import LedgerMissing
 from batchsync.ledger.ledger import Ledger
-from batchsync.ledger.seals import SeenFile
+from batchsync.ledger.seals import Sealed, SeenFile
 from batchsync.manifest.load import STDIN
 from batchsync.manifest.text import absolute
+from batchsync.planning.tiers import surely_allowed
+
+AskTier = Callable[[], str | None]
 
 
 def seal_of(digest: str, output_dir: str) -> str:
@@ -22,11 +26,14 @@ def seal_of(digest: str, output_dir: str) -> str:
     return hashlib.sha256("\0".join((__version__, output_dir, digest)).encode()).hexdigest()
 
 
-def known_again(source: str, output_dir: Path, location: str) -> int | None:
+def known_again(
+    source: str, output_dir: Path, location: str, *, ask_tier: AskTier | None = None, only_ended: bool = False
+) -> int | None:
     """The ledger's number of the manifest at `source`, if planning it again could neither find nor change anything.
 
-    It takes seconds to plan a hundred thousand rows, and a run whose jobs are all done has no use for it.
-    None where that isn't certain, whatever the reason: then the plan will tell.
+    It takes seconds to plan a hundred thousand rows, and a run that goes on where it was has no use for it.
+    None where that isn't certain, whatever the reason: then the plan will tell. None as well with `only_ended`
+    where jobs are left to be submitted. `ask_tier` is called only if there may be a tier that doesn't allow them.
     """
     digest = None if source == STDIN else _digest(source)
     if digest is None:
@@ -37,9 +44,16 @@ def known_again(source: str, output_dir: Path, location: str) -> int | None:
             found = ledger.read(lambda v: v.sealed(absolute(source), seal))
     except LedgerMissing:
         return None
-    if found is None or not all(_is_as_it_was(file) for file in found.files):
+    if found is None or (only_ended and found.waiting) or not all(_is_as_it_was(file) for file in found.files):
         return None
-    return found.manifest_id
+    return found.manifest_id if not found.waiting or _is_allowed(found, ask_tier) else None
+
+
+def _is_allowed(found: Sealed, ask_tier: AskTier | None) -> bool:
+    largest = max((file.size for file in found.files), default=0)
+    if surely_allowed(found.waiting, largest, None):
+        return True
+    return ask_tier is not None and surely_allowed(found.waiting, largest, ask_tier())
 
 
 def _digest(source: str) -> str | None:

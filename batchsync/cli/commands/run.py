@@ -65,7 +65,9 @@ def command(
     money = Price.parse(price) if price else None
     # First what the user can mend, and only then a ledger: a bad manifest leaves nothing behind.
     who_pays = WhoPays(api_url, api_key_file, sandbox=sandbox)
-    manifest_id, prepared = known_again(manifest, output_dir, ledger), None
+    asks = _must_ask(yes, options, sandbox)
+    manifest_id = known_again(manifest, output_dir, ledger, ask_tier=who_pays.tier, only_ended=asks)
+    prepared = None
     if manifest_id is None:
         with Reading(enabled=not no_progress, quiet=quiet) as reading:
             prepared = prepare_at(manifest, output_dir, ledger, on_progress=reading.show, ask_tier=who_pays.tier)
@@ -75,7 +77,7 @@ def command(
     with connection(api_url, api_key_file, sandbox, ledger) as vendor, Ledger(ledger, create=True) as book:
         vendor.bind(book)
         if prepared is not None:
-            if _must_ask(yes, options, sandbox) and not _confirmed(prepared, book, who_pays, options, money):
+            if asks and not _confirmed(prepared, book, who_pays, options, money):
                 say("Nothing was started, and nothing was charged.", err=True)
                 return 2
             manifest_id = take_in(book, prepared).manifest_id

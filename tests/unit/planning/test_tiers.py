@@ -10,7 +10,7 @@ from batchsync.model.job import JobSpec, KnownJob, MediaFacts, Mode, Source, Sou
 from batchsync.model.problem import Place
 from batchsync.model.states import State
 from batchsync.planning.plan import NothingKnown, Plan, plan
-from batchsync.planning.tiers import LARGEST, beyond_tier, tier_matters, to_be_sent
+from batchsync.planning.tiers import LARGEST, beyond_tier, surely_allowed, tier_matters, to_be_sent
 
 LITE, STANDARD, PRO = Mode.LITE, Mode.STANDARD, Mode.PRO
 
@@ -71,6 +71,24 @@ def test_nobody_is_asked_where_no_tier_can_matter() -> None:
     assert tier_matters([spec(2)], files(audio=200_000_001))
     assert tier_matters([spec(2), spec(3, STANDARD)], files())
     assert not tier_matters([], files(999_000_000_000))
+
+
+@pytest.mark.parametrize(
+    ("modes", "largest", "tier", "allowed"),
+    [
+        ({Mode.LITE}, 200_000_000, None, True),
+        ({Mode.LITE}, 200_000_001, None, False),
+        ({Mode.LITE}, 200_000_001, "free", False),
+        ({Mode.LITE}, 2_000_000_000, "Creator", True),
+        ({Mode.LITE}, 2_000_000_001, "creator", False),
+        ({Mode.LITE, Mode.STANDARD}, 0, "free", False),
+        ({Mode.PRO}, 0, "a new tier", False),
+        ({Mode.PRO, Mode.STANDARD}, 0, "pro", True),
+        (set(), 0, None, True),
+    ],
+)
+def test_what_a_tier_surely_allows(modes: set[Mode], largest: int, tier: str | None, allowed: bool) -> None:
+    assert surely_allowed(modes, largest, tier) == allowed
 
 
 class Known(NothingKnown):

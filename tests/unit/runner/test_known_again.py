@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ledger.book import blank, dump
@@ -43,8 +44,8 @@ class Desk:
             sql = f"UPDATE jobs SET state = '{state.value}' WHERE {where}"
             ledger.write(lambda w: w.connection.exec_driver_sql(sql))
 
-    def known(self) -> int | None:
-        return known_again(str(self.manifest), self.outputs, str(self.ledger))
+    def known(self, **how: Any) -> int | None:
+        return known_again(str(self.manifest), self.outputs, str(self.ledger), **how)
 
 
 @pytest.fixture
@@ -61,9 +62,42 @@ def test_a_manifest_whose_jobs_are_done_is_known_again(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_only_where_every_job_was_submitted(desk: Desk, state: State) -> None:
+def test_wherever_its_jobs_stand_and_on_demand_only_if_none_waits(desk: Desk, state: State) -> None:
     desk.all_are(state, "id = 'b'")
-    assert (desk.known() is None) == (state in NOT_SUBMITTED)
+    assert desk.known() == 1
+    assert (desk.known(only_ended=True) is None) == (state in NOT_SUBMITTED)
+
+
+def _ask_for(desk: Desk, mode: str) -> None:
+    with Ledger(str(desk.ledger)) as ledger:
+        sql = f"UPDATE jobs SET generation_mode = '{mode}' WHERE id = 'b'"
+        ledger.write(lambda w: w.connection.exec_driver_sql(sql))
+
+
+def test_what_waits_has_to_be_allowed_by_the_tier(desk: Desk) -> None:
+    _ask_for(desk, "pro")
+    assert desk.known() == 1  # it was paid already
+    desk.all_are(State.UPLOADED)
+    assert desk.known() is None
+    assert desk.known(ask_tier=lambda: None) is None
+    assert desk.known(ask_tier=lambda: "free") is None
+    assert desk.known(ask_tier=lambda: "creator") == 1
+
+
+def test_nobody_is_asked_for_the_tier_where_it_cant_matter(desk: Desk) -> None:
+    def never() -> str:
+        raise AssertionError("asked")
+
+    desk.all_are(State.PLANNED)
+    assert desk.known(ask_tier=never) == 1
+
+
+def test_the_size_of_what_waits_has_to_be_allowed_too(desk: Desk) -> None:
+    with desk.video.open("r+b") as video:
+        video.truncate(200_000_001)
+    desk.run()
+    assert desk.known() is None
+    assert desk.known(ask_tier=lambda: "creator") == 1
 
 
 def _edited(desk: Desk) -> None:
@@ -177,6 +211,6 @@ def test_new_contents_of_a_file_make_a_job_of_their_own_though_the_manifest_is_t
     with Ledger(str(desk.ledger)) as ledger:
         assert sum(ledger.read(lambda v: v.counts(1)).values()) == 2
         assert sum(ledger.read(lambda v: v.counts()).values()) == 3
-    assert desk.known() is None
+    assert desk.known(only_ended=True) is None
     desk.all_are(State.COMPLETE)
-    assert desk.known() == 1
+    assert desk.known(only_ended=True) == 1
