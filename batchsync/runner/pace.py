@@ -29,6 +29,7 @@ LEAST_RATE = 1 / 60
 MOST_RATE = 500.0
 DOUBLING_SECONDS = 0.55  # before the first no, at most
 DOUBLING_ANSWERS = 6.0  # likewise, as a multiple of an answer's time: an eighth of what has left is under way then
+LEAST_ANSWERS = 2.0  # from which it doubles: the first few may be quicker than the rest
 BURST_SECONDS = 0.1  # of requests that may be saved up
 
 FIRST_WAIT = 0.5  # seconds, after a no that doesn't say how long; no less than a request takes at the limit
@@ -64,7 +65,7 @@ class Pace:
         self.paused_until = now
         self._filled_at = now
         self._idle = False
-        self._slowest = DOUBLING_SECONDS / DOUBLING_ANSWERS  # seconds that an answer took lately
+        self._slowest = 0.0  # seconds that an answer took lately
         # Since the last episode:
         self._began = now
         self._let_through = 0.0
@@ -188,7 +189,7 @@ class Pace:
 
     def _grow(self) -> None:
         if self.limit is None:
-            doubling = max(1 / self.rate, min(DOUBLING_SECONDS, DOUBLING_ANSWERS * self._slowest))
+            doubling = max(LEAST_ANSWERS / self.rate, min(DOUBLING_SECONDS, DOUBLING_ANSWERS * self._slowest))
             self.rate = self._bounded(self.rate * 2 ** (1 / self.rate / doubling))
         else:
             beyond = self._calm / self._flat - 1
