@@ -6,7 +6,7 @@ import ipaddress
 import logging
 import ssl
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -18,13 +18,10 @@ import httpx
 
 from batchsync import __version__
 from batchsync.errors import SettingError
-from batchsync.vendor.sockets import Direct
+from batchsync.vendor.sockets import READ_BYTES, Direct, raw_body
 from batchsync.vendor.wire import Answer
 
 LARGEST_ANSWER = 4 * 1024 * 1024
-# What is read of a connection at once. By itself httpcore reads 64 KiB, and what each time costs is most of what a
-# download costs; of a chunk there are some copies on its way, which more of it would make felt in memory.
-READ_BYTES = 512 * 1024
 _HEADERS = {"User-Agent": f"batchsync/{__version__}", "Accept-Encoding": "identity"}
 
 
@@ -173,6 +170,10 @@ class Line:
                 await response.aclose()
         finally:
             idle.append(transport)
+
+    def body(self, response: httpx.Response, length: int | None) -> AsyncGenerator[bytes, None]:
+        """The body of an answer of this line as it arrives, see `raw_body`."""
+        return raw_body(response, length, self._timeout.read)
 
     async def aclose(self) -> None:
         for transports in self._idle.values():

@@ -1,23 +1,29 @@
 """Connections to the storage that hand over all that has arrived, in large pieces, straight from the socket.
 
 An event loop's own streams give at most 256 KiB at a time, 16 KiB of an encrypted one, and what each of these costs
-is most of what a transfer costs.
+is most of what a transfer costs. Of a long body the parser of HTTP reads the beginning only.
 """
 
 from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 import httpcore
+import httpx
 from anyio import lowlevel
 
 T = TypeVar("T")
+
+# What is read of a connection at once. By itself httpcore reads 64 KiB, and what each time costs is most of what a
+# download costs; of a chunk there are some copies on its way, which more of it would make felt in memory.
+READ_BYTES = 512 * 1024
+LONG_BYTES = 16 << 20  # of a body, that it is worth a connection which nothing else can use after it
 
 
 class Direct(httpcore.AnyIOBackend):
@@ -116,6 +122,38 @@ def _arrived(sock: socket.socket, most: int) -> bytes:
             records.append(data)
             size += len(data)
     return b"".join(records)
+
+
+async def raw_body(
+    response: httpx.Response, length: int | None, timeout: float | None
+) -> AsyncGenerator[bytes, None]:
+    """A body as it arrives; `length` is its bytes where it has that many and comes as it is, without a framing.
+
+    Each byte is copied three times on its way through httpcore's parser. So of a long body only the first chunk takes
+    that way, with which the parser gives away all that it has read; the rest is read straight from the connection.
+    Raises what httpx raises; ends where the other side ends it, be it too early.
+    """
+    left = length or 0
+    parsed = response.aiter_raw()  # kept until the end: without it httpcore would close the connection
+    async for chunk in parsed:
+        yield chunk
+        left -= len(chunk)
+        if left >= LONG_BYTES:
+            break
+    else:
+        return
+    stream: httpcore.AsyncNetworkStream = response.extensions["network_stream"]
+    while left > 0:
+        try:
+            chunk = await stream.read(min(left, READ_BYTES), timeout)
+        except httpcore.TimeoutException as late:
+            raise httpx.ReadTimeout(str(late)) from late
+        except httpcore.NetworkError as failure:
+            raise httpx.ReadError(str(failure)) from failure
+        if not chunk:
+            return
+        left -= len(chunk)
+        yield chunk
 
 
 @contextmanager

@@ -199,12 +199,15 @@ class Receiving:
     async def chunks(self) -> AsyncGenerator[bytes, None]:
         """The bytes from `offset` on. Raises VendorTrouble where they end too early or stall."""
         received = self.offset
+        # Where it is cut into chunks, their lengths are among the bytes.
+        length = None if "transfer-encoding" in self._response.headers else _length(self._response.headers)
         try:
-            async for chunk in self._response.aiter_raw():
-                received += len(chunk)
-                if self.total is not None and received > self.total:
-                    raise _garbage("too_long", f"The storage sent more than the {self.total} bytes announced")
-                yield chunk
+            async with aclosing(self._line.body(self._response, length)) as chunks:
+                async for chunk in chunks:
+                    received += len(chunk)
+                    if self.total is not None and received > self.total:
+                        raise _garbage("too_long", f"The storage sent more than the {self.total} bytes announced")
+                    yield chunk
         except verdict.NETWORK as error:
             raise VendorTrouble(_stall(error) or self._cut(received)) from None
         if self.total is not None and received < self.total:

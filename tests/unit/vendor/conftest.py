@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from batchsync.model.job import Mode
+from batchsync.vendor import sockets
 from batchsync.vendor.http import Timeouts
 from batchsync.vendor.magichour import MagicHour
 from batchsync.vendor.port import SubmitRequest
@@ -93,6 +94,13 @@ class Deaf(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         return self._response
+
+
+@pytest.fixture(params=[sockets.LONG_BYTES, 1], ids=["short", "long"])
+def long_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How much of a body has to be left for it to be read past the parser; 1: all but the first chunk."""
+    monkeypatch.setattr(sockets, "LONG_BYTES", request.param)
+    return int(request.param)
 
 
 Handler = Callable[[Conn], Awaitable[None]]

@@ -11,11 +11,12 @@ import httpx
 import pytest
 from unit.vendor.conftest import Conn, Deaf, Handler, Seen, Serve, answer, pieces
 
-from batchsync.clock import SystemClock
-from batchsync.vendor import transfer
+from batchsync.vendor import sockets, transfer
+from batchsync.vendor.http import Line
 from batchsync.vendor.magichour import MagicHour
 from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
 
+pytestmark = pytest.mark.usefixtures("long_bytes")
 FILE = bytes(range(256)) * 1000
 ETAG = '"v1"'
 API = "http://127.0.0.1:1"
@@ -231,22 +232,15 @@ async def test_a_cut_download(kind: str, code: str, chunked: bool, serve: Serve,
 
 
 @pytest.mark.parametrize(("size", "step", "code"), [(5, Next.AGAIN, "cut_body"), (20, Next.GARBAGE, "too_long")])
-async def test_another_length_than_announced(size: int, step: Next, code: str) -> None:
+async def test_another_length_than_announced(
+    size: int, step: Next, code: str, vendor: Vendor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without a socket: the HTTP library below sees this first, today."""
+    monkeypatch.setattr(sockets, "LONG_BYTES", 1 << 20)
     response = httpx.Response(200, headers={"content-length": "10"}, content=pieces(bytes(size)))
-    download = Download("https://s.example/o", None)
-
-    async def receive() -> None:
-        async with (
-            httpx.AsyncClient(transport=Deaf(response)) as client,
-            transfer.Receiving(client, download, offset=0, validator=None, clock=SystemClock()) as body,
-        ):
-            async for _ in body.chunks():
-                pass
-
-    with pytest.raises(VendorTrouble) as caught:
-        await receive()
-    assert (caught.value.trouble.next, caught.value.trouble.code) == (step, code)
+    monkeypatch.setattr(Line, "_open", lambda self, proxy: Deaf(response))
+    trouble = await _get_fails(vendor(API), "https://s.example/o")
+    assert (trouble.next, trouble.code) == (step, code)
 
 
 async def test_a_storage_that_is_silent_from_the_start(serve: Serve, vendor: Vendor) -> None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import replace
 
+import h11
 import httpx
 import pytest
 import trustme
@@ -15,6 +16,7 @@ from unit.vendor.conftest import IMPATIENT, Conn, Serve, answer, pieces
 from batchsync.vendor.magichour import MagicHour
 from batchsync.vendor.port import Download, Next, UploadSlot, VendorTrouble
 
+pytestmark = pytest.mark.usefixtures("long_bytes")
 API = "http://127.0.0.1:1"
 RECORD = 16 * 1024  # the most that is encrypted at once
 FILE = bytes(range(256)) * 12 * 1024
@@ -69,14 +71,46 @@ async def test_what_has_arrived_comes_in_one_piece(serve: Serve, trusted: Vendor
     assert max(len(chunk) for chunk in got) > RECORD
 
 
-async def test_a_file_comes_down_whole(serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+async def test_a_file_comes_down_whole(serve: Serve, trusted: Vendor, tls: ssl.SSLContext, long_bytes: int) -> None:
     server = await serve(answer(200, FILE), tls=tls)
     client = trusted(API)
     for _ in range(2):
         got = bytearray()
         await _receive(client, server.url, got)
         assert got == FILE
-    assert server.connections == 1
+    assert server.connections == (2 if long_bytes == 1 else 1)
+
+
+@pytest.mark.parametrize("first", [1, 30, -len(FILE), 1 - len(FILE), -RECORD, -1])
+async def test_where_the_parser_stops_nothing_is_lost(first: int, serve: Serve, vendor: Vendor) -> None:
+    """The head and the beginning of the body come in pieces that end anywhere, also in the middle of the head."""
+
+    async def storage(conn: Conn) -> None:
+        await conn.request()
+        whole = answer(200, FILE)
+        await conn.send(whole[:first])
+        await asyncio.sleep(0.05)  # or both pieces would be read as one
+        await conn.send(whole[first:])
+
+    server = await serve(storage)
+    got = bytearray()
+    await _receive(vendor(API), server.url, got)
+    assert got == FILE
+
+
+async def test_a_long_body_is_read_past_the_parser(
+    serve: Serve, vendor: Vendor, long_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    original = h11.Connection.receive_data
+    monkeypatch.setattr(
+        h11.Connection, "receive_data", lambda self, data: parsed.append(len(data)) or original(self, data)
+    )
+    server = await serve(answer(200, FILE))
+    got = bytearray()
+    await _receive(vendor(API), server.url, got)
+    assert got == FILE
+    assert (sum(parsed) < len(FILE)) == (long_bytes == 1)
 
 
 async def test_a_file_goes_up_whole(serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
