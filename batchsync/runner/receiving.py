@@ -1,4 +1,4 @@
-"""Brings a body onto the disk: a piece is written and digested in a thread while the next one arrives."""
+"""Brings a body onto the disk: a piece is written and digested, in a thread each, while the next one arrives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from anyio import to_thread
 from batchsync.runner.saving import Part
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 2 << 20
 # Until a block as large was freed once, glibc gives the memory of each chunk back to the system and asks for it anew.
 bytearray(2 << 20)
 
@@ -67,22 +67,25 @@ async def receive(
             return await to_thread.run_sync(_finish, part, arriving.take())
         finally:
             with suppress(OSError):
-                _write(part, arriving.take())
+                _append(part, arriving.take())
             part.close()
 
 
 async def _keep(part: Part, arriving: _Arriving) -> None:
     """Write all but the last piece. Raises VendorTrouble where the body ended before its end."""
 
-    async def write(piece: list[bytes]) -> None:
+    async def run(what: Callable[[Part, list[bytes]], None], piece: list[bytes]) -> None:
         with anyio.CancelScope(shield=True):  # or what comes after it would be kept without it
-            await to_thread.run_sync(_write, part, piece)
+            await to_thread.run_sync(what, part, piece)
 
     try:
         while not arriving.ended:
+            piece = arriving.take()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(write, arriving.take())
+                tasks.start_soon(run, _append, piece)
+                tasks.start_soon(run, _digest, piece)
                 await arriving.fill()
+            piece.clear()  # a thread keeps at hand what it was given, until it runs something else
     except BaseExceptionGroup as group:
         arriving.take()  # a piece before it is missing
         raise group.exceptions[0] from None
@@ -95,14 +98,20 @@ def _whole(path: Path, piece: list[bytes]) -> tuple[int, str]:
         return _finish(part, piece)
 
 
-def _write(part: Part, piece: list[bytes]) -> None:
+def _append(part: Part, piece: list[bytes]) -> None:
     for chunk in piece:
-        part.write(chunk)
-    piece.clear()  # the thread that ran this keeps it at hand until it runs something else
+        part.append(chunk)
+
+
+def _digest(part: Part, piece: list[bytes]) -> None:
+    for chunk in piece:
+        part.digest(chunk)
 
 
 def _finish(part: Part, piece: list[bytes]) -> tuple[int, str]:
-    _write(part, piece)
+    _append(part, piece)
+    _digest(part, piece)
+    piece.clear()
     if not part.size:
         raise VendorTrouble(Trouble(Next.GARBAGE, "empty_output", "the vendor sent an empty file"))
     return part.size, part.sync()

@@ -60,7 +60,10 @@ def part_of(path: Path, token: str) -> Path:
 
 
 class Part:
-    """A file that is arriving: bytes go in, a size and a SHA-256 come out. Blocking; belongs in a thread."""
+    """A file that is arriving: bytes go in, a size and a SHA-256 come out. Blocking; belongs in threads.
+
+    What is appended is to be digested too, in the same order; the same bytes may be both at once.
+    """
 
     def __init__(self, path: Path, offset: int, *, alone: bool = False) -> None:
         """`alone`: nothing stands there yet. Raises LeaseLost otherwise, as another process has begun it."""
@@ -80,10 +83,13 @@ class Part:
             self.size += len(piece)
         self._sent_off = self.size
 
-    def write(self, data: bytes) -> None:
-        """Append `data`."""
-        self._file.write(data)
+    def digest(self, data: bytes) -> None:
+        """Count `data` into the SHA-256."""
         self._digest.update(data)
+
+    def append(self, data: bytes) -> None:
+        """Write `data` behind what is there."""
+        self._file.write(data)
         self.size += len(data)
         if self.size - self._sent_off >= _WRITE_BACK_BYTES:
             self._send_off()

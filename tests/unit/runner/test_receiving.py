@@ -106,15 +106,15 @@ async def test_what_came_before_a_run_was_stopped_is_kept(tmp_path: Path) -> Non
 async def test_a_disk_that_is_full_says_so_and_nothing_is_kept_behind_a_gap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, full = saving.Part.write, [OSError(errno.ENOSPC, "No space left on device")]
+    append, full = saving.Part.append, [OSError(errno.ENOSPC, "No space left on device")]
     fits = PIECE_BYTES + 65_536
 
     def fails_once(part: saving.Part, data: bytes) -> None:
         if part.size == fits and full:
             raise full.pop()
-        write(part, data)
+        append(part, data)
 
-    monkeypatch.setattr(saving.Part, "write", fails_once)
+    monkeypatch.setattr(saving.Part, "append", fails_once)
     with pytest.raises(OSError, match="No space left"):
         await receive(tmp_path / "a.part", 0, body(chunk=65_536), silence)
     assert content(tmp_path / "a.part") == WHOLE[:fits]

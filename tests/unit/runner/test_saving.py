@@ -89,7 +89,8 @@ def receive(path: Path, data: bytes, offset: int) -> str:
     part = saving.Part(path, offset)
     try:
         for start in range(0, len(data), 700_000):
-            part.write(data[start : start + 700_000])
+            part.append(data[start : start + 700_000])
+            part.digest(data[start : start + 700_000])
         return part.sync()
     finally:
         part.close()
@@ -105,7 +106,7 @@ def test_a_whole_file_has_its_digest(tmp_path: Path) -> None:
 def test_a_cut_file_goes_on_and_has_the_digest_of_the_whole(tmp_path: Path, cut: int) -> None:
     path = tmp_path / ".a.part"
     first = saving.Part(path, 0)
-    first.write(WHOLE[:cut])
+    first.append(WHOLE[:cut])
     first.close()
     assert path.read_bytes() == WHOLE[:cut], "what has arrived is kept"
     again = saving.Part(path, cut)
