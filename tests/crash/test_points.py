@@ -64,7 +64,7 @@ CASES = {
     "ledger.resubmit_held": Case(before=((RUN, "vendor.submit:before"),), words=RESUBMIT, jobs=1),
     "vendor.put:partly": Case(size=BIG),
     "vendor.download:partly": Case(size=BIG, number=8),
-    "file.write": Case(size=BIG, number=2),
+    "file.append": Case(size=BIG, number=2),
 }
 
 
