@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 
 import h11
@@ -161,3 +162,45 @@ async def test_a_storage_that_never_shakes_hands(serve: Serve, vendor: Vendor) -
     with pytest.raises(VendorTrouble) as caught:
         await _receive(vendor(API, timeouts=replace(IMPATIENT, connect=0.2)), server.url, bytearray())
     assert "in time" in caught.value.trouble.message
+
+
+async def _tunnel(conn: Conn) -> None:
+    """A proxy that connects to wherever it is asked to."""
+    host, _, port = (await conn.request()).target.rpartition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    await conn.send(b"HTTP/1.1 200 X\r\n\r\n")
+
+    async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        with closing(sink):
+            while data := await source.read(65_536):
+                sink.write(data)
+                await sink.drain()
+
+    await asyncio.gather(pass_on(conn.reader, writer), pass_on(reader, conn.writer), return_exceptions=True)
+
+
+async def test_a_file_comes_through_a_proxy(
+    serve: Serve, trusted: Vendor, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage, proxy = await serve(answer(200, FILE), tls=tls), await serve(_tunnel)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+    got = bytearray()
+    await _receive(trusted(API), storage.url, got)
+    assert got == FILE
+    assert [seen.method for seen in proxy.seen] == ["CONNECT"]
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_cut_behind_a_proxy(
+    reset: bool, serve: Serve, trusted: Vendor, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def storage(conn: Conn) -> None:
+        await conn.request()
+        await conn.send(answer(200, FILE)[: -len(FILE) // 2])
+        if reset:
+            conn.reset()
+
+    monkeypatch.setenv("HTTPS_PROXY", (await serve(_tunnel)).url)
+    with pytest.raises(VendorTrouble) as caught:
+        await _receive(trusted(API), (await serve(storage, tls=tls)).url, bytearray())
+    assert (caught.value.trouble.next, caught.value.trouble.code) == (Next.AGAIN, "cut_body")
