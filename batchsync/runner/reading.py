@@ -11,7 +11,7 @@ from anyio import to_thread
 
 from batchsync.model.job import MediaFacts
 
-PIECE_BYTES = 1 << 20
+PIECE_BYTES = 2 << 20
 
 
 class Changed(Exception):
