@@ -40,10 +40,10 @@ class Sealed:
 def sealed(connection: Connection, path: str, seal: str) -> Sealed | None:
     """The manifest at `path`, if it has this seal. Else, None.
 
-    None too where a job stands in another manifest as well: that one's tags may be there now.
+    None too where a job stands in another manifest that was added later: that one's tags may be there now.
     """
     number = connection.execute(select(Manifest.id).where(Manifest.path == path, Manifest.seal == seal)).scalar()
-    if number is None or _is_shared(connection, number):
+    if number is None or _is_overtaken(connection, number):
         return None
     files = list(_files(connection, number))
     whole = tuple(file for file in files if file is not None)
@@ -54,11 +54,14 @@ def _here(number: int) -> ColumnElement[bool]:
     return and_(ManifestEntry.job_seq == Job.seq, ManifestEntry.manifest_id == number, ManifestEntry.current)
 
 
-def _is_shared(connection: Connection, number: int) -> bool:
+def _is_overtaken(connection: Connection, number: int) -> bool:
+    added = select(Manifest.added_at).where(Manifest.id == number).scalar_subquery()
+    later = select(Manifest.id).where(Manifest.id != number, Manifest.added_at >= added)
+    found = connection.execute(later).scalars().all()
     other = aliased(ManifestEntry)
-    elsewhere = and_(other.job_seq == ManifestEntry.job_seq, other.manifest_id != ManifestEntry.manifest_id)
-    query = select(Job.seq).join(ManifestEntry, _here(number)).where(select(other.job_seq).where(elsewhere).exists())
-    return connection.execute(query.limit(1)).first() is not None
+    both = and_(other.job_seq == ManifestEntry.job_seq, ManifestEntry.manifest_id == number, ManifestEntry.current)
+    query = select(other.job_seq).join(ManifestEntry, both).where(other.manifest_id.in_(found)).limit(1)
+    return bool(found) and connection.execute(query).first() is not None
 
 
 def _waiting(connection: Connection, number: int) -> frozenset[Mode]:

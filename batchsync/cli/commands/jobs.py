@@ -81,7 +81,7 @@ def command(
     """List jobs: all of them, or those whose ID is given, with * and ? for what may stand there.
 
     A table shows as much as the terminal has room for. CSV gives the manifest's own columns back, and then what
-    became of each row; `batchsync run` knows no such columns, so run the manifest itself again.
+    became of each row; it is a manifest again, of which `batchsync run` passes over what became of the rows.
 
     \b
     batchsync jobs --state failed

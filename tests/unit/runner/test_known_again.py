@@ -145,6 +145,13 @@ def _in_another_manifest(desk: Desk) -> None:
     desk.run(other)
 
 
+def test_the_last_manifest_of_those_that_share_a_job_is_known_again(desk: Desk) -> None:
+    _in_another_manifest(desk)
+    assert desk.known() is None
+    desk.run()
+    assert desk.known() == 1
+
+
 def _without_a_ledger(desk: Desk) -> None:
     desk.ledger.unlink()
 
