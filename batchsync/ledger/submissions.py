@@ -5,13 +5,13 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 
 from batchsync.errors import IllegalTransition
 from batchsync.ledger.moves import FREE, JOB, KEPT, PROGRESS, Moves
-from batchsync.ledger.tables import Job, JobEvent, Submission, table
+from batchsync.ledger.tables import Job, JobEvent, Submission, Upload, table
 from batchsync.model.credits import EntryKind
-from batchsync.model.states import Event, State
+from batchsync.model.states import INPUT_GONE, Event, State
 
 NEWEST = select(func.max(Submission.id)).where(Submission.job_seq == bindparam("at_seq"))
 MADE_BY = select(Submission.id, Job.id.label("job")).join(Job, Job.seq == Submission.job_seq)
@@ -20,6 +20,17 @@ _ASKED = (
     JOB.add_columns(Submission.outcome, NEWEST.scalar_subquery().label("newest"))
     .join(Submission, Submission.job_seq == Job.seq)
     .where(Submission.id == bindparam("at_id"))
+)
+_UPLOADS = (
+    select(Upload.vendor_path)
+    .join(Job, or_(Upload.vendor_path == Job.video_asset, Upload.vendor_path == Job.audio_asset))
+    .where(Job.seq == bindparam("at_seq"))
+)
+_LAST_CODE = (
+    select(Submission.code)
+    .where(Submission.job_seq == bindparam("at_seq"), Submission.id < bindparam("before"))
+    .order_by(Submission.id.desc())
+    .limit(1)
 )
 SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
 
@@ -169,6 +180,31 @@ class Answers(Moves):
             submission_id=submission_id,
             detail={"submission": submission_id, "code": code, "message": message},
         )
+
+    def input_gone(self, seq: int, submission_id: int, message: str, status: int | None) -> bool:
+        """Certainly no project was made, as the vendor hasn't got an input any more that was uploaded.
+
+        The job's files are brought again, and those of other jobs that wait with the same uploads. False, and nothing
+        is written, where nothing was uploaded for it, or that was of no avail the last time.
+        """
+        self._require_awaited(seq, submission_id)
+        uploads = self.connection.execute(_UPLOADS, {"at_seq": seq}).scalars().all()
+        last = self.connection.execute(_LAST_CODE, {"at_seq": seq, "before": submission_id}).scalar()
+        if not uploads or last == INPUT_GONE:
+            return False
+        self.connection.execute(
+            update(table(Upload))
+            .where(Upload.vendor_path.in_(uploads), Upload.expires_at > self.now)
+            .values(expires_at=self.now)
+        )
+        self.deferred(seq, submission_id, INPUT_GONE, message, self.now, status)
+        self.connection.execute(
+            update(table(Job))
+            .where(Job.state == State.UPLOADED.value)
+            .where(or_(Job.video_asset.in_(uploads), Job.audio_asset.in_(uploads)))
+            .values(assets_expire_at=self.now)
+        )
+        return True
 
     def lost(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Nobody can know whether a project was made: the job is held."""

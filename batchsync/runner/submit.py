@@ -18,7 +18,7 @@ from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import Stage
 from batchsync.runner.telling import told
-from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Unknown
+from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Trouble, Unknown
 
 log = logging.getLogger("batchsync.run")
 
@@ -160,9 +160,11 @@ class Submissions:
         code, message, status = trouble.code, trouble.message, trouble.status
         floor.learn(trouble, left)
         now = floor.clock.now()
+        if trouble.next is Next.GONE and await self._is_brought_again(intent, trouble):
+            return
         again = trouble.next is Next.AGAIN
         hopeless = again and floor.is_alone(intent.job, Lane.SUBMISSION)
-        if trouble.next is Next.REFUSED or hopeless:
+        if trouble.next in (Next.REFUSED, Next.GONE) or hopeless:
             await floor.ledger.write(lambda w: w.refused(seq, submission, code, message, status))
             floor.count_failure(intent.job, code, message)
             return
@@ -180,6 +182,18 @@ class Submissions:
         )
         floor.left_vendor()
         floor.ring(State.UPLOADED, not_before)
+
+    async def _is_brought_again(self, intent: Intent, trouble: Trouble) -> bool:
+        """Send a job back for its files to be uploaded anew, as the vendor hasn't got them any more: once."""
+        floor, seq, submission = self.floor, intent.job.seq, intent.submission_id
+        if not await floor.ledger.write(lambda w: w.input_gone(seq, submission, trouble.message, trouble.status)):
+            return False
+        extra = told("not_created", job=intent.job.id, code=trouble.code, status=trouble.status)
+        words = "job %s was not created: %s; its files are uploaded again"
+        log.info(words, intent.job.id, trouble.message, extra=extra)
+        floor.left_vendor()
+        floor.ring(State.UPLOADED)
+        return True
 
     async def _unknown(self, intent: Intent, outcome: Unknown) -> None:
         seq, submission = intent.job.seq, intent.submission_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -13,11 +13,16 @@ import anyio
 import httpx
 
 from batchsync.model.backoff import LONGEST_RETRY_AFTER
+from batchsync.model.states import INPUT_GONE
 from batchsync.vendor import wire
 from batchsync.vendor.port import Created, Next, NotCreated, Submitted, Trouble, Unknown
 
 # The vendor asks for 30–60 s after a 502 before a submission is sent again; its own Retry-After goes before that.
 BAD_GATEWAY_SECONDS = 30.0
+
+# A submission is refused for an input that the vendor hasn't got: it has no code for that, so its words have to do.
+_INPUT = re.compile(r"\b(asset|file|upload)", re.IGNORECASE)
+_ISNT_THERE = re.compile(r"not found|not exist|n't exist|no such|no longer|expired", re.IGNORECASE)
 
 # --- By status ----------------------------------------------------------------------------------------------
 
@@ -90,7 +95,10 @@ def submission(answer: wire.Answer, now: float) -> Submitted:
         return Unknown(code, _unknown(what), answer.status)
     trouble = _trouble(rule, rule.submission, answer, now)
     if answer.status == HTTPStatus.BAD_GATEWAY and trouble.retry_after is None:
-        trouble = Trouble(trouble.next, trouble.code, trouble.message, BAD_GATEWAY_SECONDS, trouble.status)
+        trouble = replace(trouble, retry_after=BAD_GATEWAY_SECONDS)
+    words = wire.said(answer).message or ""
+    if trouble.next is Next.REFUSED and _INPUT.search(words) and _ISNT_THERE.search(words):
+        trouble = replace(trouble, next=Next.GONE, code=INPUT_GONE)
     return NotCreated(trouble)
 
 

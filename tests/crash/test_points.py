@@ -46,6 +46,7 @@ CASES = {
     "ledger.note_pace": Case("submit:rate_limit(retry_after=0):times=1", jobs=12),
     "ledger.leave_pace": Case("submit:rate_limit(retry_after=0):times=1"),
     "ledger.refused": Case("submit:status:422:times=1"),
+    "ledger.input_gone": Case("submit:status(404, message=no such file):times=1"),
     "ledger.lost": Case("submit:cut_after:times=1"),
     "ledger.still_rendering": Case("render:slow:1.5:times=1"),
     "ledger.render_failed": Case("render:error:times=1"),

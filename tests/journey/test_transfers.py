@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 
+import httpx
 import pytest
 from program import Program, wait_until
 
@@ -161,6 +162,34 @@ def test_uploads_whose_days_are_over_are_made_again_in_mid_run(program: Program,
     # Both videos and the audios of the three jobs that were not submitted yet, once more.
     assert sandbox.state()["requests"]["put"] == {"200": 6 + 5}
     assert len(sandbox.state()["projects"]) == 4
+
+
+def test_uploads_that_the_vendor_has_lost_before_their_time_are_made_again(
+    program: Program, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox()
+    program.api_url = sandbox.api_url
+    assert program("run", program.manifest(6, videos=2), "--limit", "2", "--json").code == 3
+    before = sandbox.state()["requests"]["put"]["200"]
+    httpx.post(f"{sandbox.api_url}/_sandbox/expire", json={"what": ["assets"]}).raise_for_status()
+    done = program("run", "jobs.csv", "--json", "--max-in-flight", "2")
+
+    assert done.code == 0, done.err
+    state = sandbox.state()
+    assert len(state["projects"]) == 6
+    assert program.ask("SELECT count(*) FROM submissions WHERE code = 'input_gone'") in (1, 2)
+    assert state["requests"]["put"]["200"] - before <= 2 + 4 + 2, "each content once, and no more than it must"
+
+
+def test_an_input_that_is_not_there_anew_fails_its_job(program: Program, sandbox: Sandbox) -> None:
+    program.api_url = sandbox.api_url
+    row = {"id": "a", "video": "api-assets/gone/video.mp4", "audio": program.media("a.wav"), "end_seconds": "2"}
+    done = program("run", program.csv([row]), "--json")
+
+    assert done.code == 1
+    assert not sandbox.state()["projects"]
+    assert sandbox.state()["requests"]["submit"] == {"400": 2}, "what is missing may have been the uploaded audio"
+    assert program.jobs()[0]["error"]["code"] == "input_gone"
 
 
 # --- down ---

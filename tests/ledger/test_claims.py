@@ -414,7 +414,7 @@ def test_the_answer_that_comes_after_all_takes_a_held_job_out_of_its_hold(
     assert query(path, "SELECT outcome, project_id FROM submissions") == [("created", "p1")]
 
 
-@pytest.mark.parametrize("late", ["accepted", "deferred", "refused", "lost"])
+@pytest.mark.parametrize("late", ["accepted", "deferred", "refused", "lost", "input_gone"])
 def test_an_answer_to_an_older_submission_never_passes_for_one_to_the_newest(
     ready: Callable[..., Ledger], path: Path, clock: Hands, late: str
 ) -> None:
@@ -440,6 +440,7 @@ def test_an_answer_to_an_older_submission_never_passes_for_one_to_the_newest(
                 "deferred": lambda w: w.deferred(1, old.submission_id, "busy", "later", 0.0, 503),
                 "refused": lambda w: w.refused(1, old.submission_id, "bad", "no", 422),
                 "lost": lambda w: w.lost(1, old.submission_id, "cut", "gone", None),
+                "input_gone": lambda w: w.input_gone(1, old.submission_id, "gone", 404),
             }[late],
             A,
         )
@@ -550,6 +551,47 @@ def test_files_of_a_job_that_was_refused_are_sent_again_with_it(
     ledger.write(lambda w: w.retried(1))
     kept = ledger.read(lambda v: v.upload("scope", "digest", "video", clock.at))
     assert (kept is not None) == created
+
+
+def input_gone(ledger: Ledger, intent: Intent) -> bool:
+    return ledger.write(lambda w: w.input_gone(intent.seq, intent.submission_id, "no such file", 400), A)
+
+
+def test_files_that_the_vendor_has_lost_are_brought_again_for_all_that_wait_with_them(
+    ready: Callable[..., Ledger], path: Path, clock: Hands
+) -> None:
+    ledger = ready(3)
+    ledger.write(lambda w: w.uploaded(SCOPE, "digest", "video", 9, "api-assets/v", clock.at + 10**6))
+    (first,) = submit(ledger, A, 1).intents
+    assert input_gone(ledger, first)
+    assert ledger.read(lambda v: v.upload(SCOPE, "digest", "video", clock.at)) is None
+    assert submit(ledger, A).intents == ()
+    assert query(path, "SELECT seq FROM jobs WHERE state = 'planned' ORDER BY seq") == [(1,), (2,), (3,)]
+    assert query(path, "SELECT outcome, code, message FROM submissions") == [
+        ("not_created", "input_gone", "no such file")
+    ]
+    assert columns(path, 1, "reserved, net") == (0, 0)
+
+
+def test_they_are_brought_again_once(ready: Callable[..., Ledger], path: Path, clock: Hands) -> None:
+    ledger = ready(1)
+    ledger.write(lambda w: w.uploaded(SCOPE, "digest", "video", 9, "api-assets/v", clock.at + 10**6))
+    (first,) = submit(ledger, A).intents
+    assert input_gone(ledger, first)
+    submit(ledger, A)
+    make_ready(ledger, A, 1)
+    (second,) = submit(ledger, A).intents
+    before = dump(path)
+    assert not input_gone(ledger, second)
+    assert dump(path) == before
+
+
+def test_what_was_not_uploaded_cant_be_brought_again(ready: Callable[..., Ledger], path: Path) -> None:
+    ledger = ready(1)
+    (one,) = submit(ledger, A).intents
+    before = dump(path)
+    assert not input_gone(ledger, one)
+    assert dump(path) == before
 
 
 def test_under_a_cap_a_video_of_unknown_rate_is_asked_for_as_fast_as_usual_ones_get(

@@ -103,6 +103,29 @@ def test_a_refusal_has_the_vendors_code_and_words() -> None:
     assert got.trouble.message.endswith("): Too short")
 
 
+@pytest.mark.parametrize(
+    ("message", "gone"),
+    [
+        ("assets.video_file_path: the file does not exist, or has expired", True),
+        ("Uploaded asset not found", True),
+        ("audio_file_path: file api-assets/x.mp3 is no longer available", True),
+        ("Upload expired", True),
+        ("not found", False),
+        ("video_file_path: not a video file", False),
+        ("Your trial has expired", False),
+        (None, False),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_an_input_that_isnt_there_any_more_is_told_by_the_vendors_words(
+    message: str | None, gone: bool, status: int
+) -> None:
+    got = verdict.submission(_answer(status, {} if message is None else {"message": message}), NOW)
+    assert isinstance(got, NotCreated)
+    assert got.trouble.next is (Next.GONE if gone else Next.REFUSED)
+    assert (got.trouble.code == "input_gone") == gone
+
+
 def test_when_to_come_back() -> None:
     def wait(status: int, **headers: str) -> float | None:
         got = verdict.submission(_answer(status, **headers), NOW)
