@@ -26,11 +26,12 @@ _UPLOADS = (
     .join(Job, or_(Upload.vendor_path == Job.video_asset, Upload.vendor_path == Job.audio_asset))
     .where(Job.seq == bindparam("at_seq"))
 )
-_LAST_CODE = (
+UPLOADED_AGAIN = 2  # times in a row, for a vendor that hasn't got a job's files; then the job has failed
+_LAST_CODES = (
     select(Submission.code)
     .where(Submission.job_seq == bindparam("at_seq"), Submission.id < bindparam("before"))
     .order_by(Submission.id.desc())
-    .limit(1)
+    .limit(UPLOADED_AGAIN)
 )
 SETTLED = update(table(Submission)).where(Submission.id == bindparam("at_id"))
 
@@ -185,12 +186,12 @@ class Answers(Moves):
         """Certainly no project was made, as the vendor hasn't got an input any more that was uploaded.
 
         The job's files are brought again, and those of other jobs that wait with the same uploads. False, and nothing
-        is written, where nothing was uploaded for it, or that was of no avail the last time.
+        is written, where nothing was uploaded for it, or that was of no avail the last times.
         """
         self._require_awaited(seq, submission_id)
         uploads = self.connection.execute(_UPLOADS, {"at_seq": seq}).scalars().all()
-        last = self.connection.execute(_LAST_CODE, {"at_seq": seq, "before": submission_id}).scalar()
-        if not uploads or last == INPUT_GONE:
+        last = self.connection.execute(_LAST_CODES, {"at_seq": seq, "before": submission_id}).scalars().all()
+        if not uploads or last == [INPUT_GONE] * UPLOADED_AGAIN:
             return False
         self.connection.execute(
             update(table(Upload))

@@ -184,7 +184,7 @@ class Submissions:
         floor.ring(State.UPLOADED, not_before)
 
     async def _is_brought_again(self, intent: Intent, trouble: Trouble) -> bool:
-        """Send a job back for its files to be uploaded anew, as the vendor hasn't got them any more: once."""
+        """Send a job back for its files to be uploaded anew, as the vendor hasn't got them: twice at most."""
         floor, seq, submission = self.floor, intent.job.seq, intent.submission_id
         if not await floor.ledger.write(lambda w: w.input_gone(seq, submission, trouble.message, trouble.status)):
             return False
