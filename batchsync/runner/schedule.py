@@ -37,7 +37,8 @@ class Schedule:
     def remember(self, past: Iterable[tuple[RenderKind, float]]) -> None:
         """Learn from renders of earlier runs, the oldest first: of each, the seconds until its end was noticed."""
         for kind, seconds in past:
-            since = seconds * (1.0 - NOTICED_LATE)
+            # The look before wasn't closer than the poll interval, however short the render.
+            since = max(0.0, seconds - max(seconds * NOTICED_LATE, self.times.least_gap))
             self.times.went_on(kind, 0.0, since)
             self.times.ended(kind, since, seconds)
 

@@ -71,6 +71,12 @@ def test_an_end_that_was_noticed_far_too_late_teaches_nothing() -> None:
     assert schedule.first_look(100, KIND, NOON) == other.first_look(100, KIND, NOON)
 
 
+def test_short_renders_are_not_believed_to_last_until_they_were_noticed() -> None:
+    """Or each run would look later than the one before."""
+    assert taught(5.4).first_look(1, KIND, NOON) - NOON < 5.2
+    assert taught(0.5, poll_interval=0.2).first_look(1, KIND, NOON) - NOON < 0.5
+
+
 def test_a_clock_that_was_set_back_looks_at_the_usual_pace() -> None:
     assert 1005.0 <= Schedule(5.0).next_look(1, KIND, 2000.0, 1000.0) < 1006.0
 
