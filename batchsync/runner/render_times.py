@@ -88,14 +88,23 @@ class RenderTimes:
 
     def next_age(self, kind: RenderKind, age: float) -> float:
         """The age at which to look next at a render that runs at `age`."""
+        self._of(kind)[-1].asked += 1
+        return self.planned_age(kind, age)
+
+    def planned_age(self, kind: RenderKind, age: float) -> float:
+        """The same for a render that was asked for before: to ask again is no reason to make a plan anew."""
         tables = self._of(kind)
         own = tables[-1]
-        own.asked += 1
         if own.asked >= own.stale:
             own.plan = self._plan(self._left(tables, self.least_gap))
             own.stale = own.asked + min(own.asked // 4 + 1, NEWS)
         planned = own.plan[round(_place(age))] if age < LONGEST_SECONDS else math.inf
         return age + max(self.least_gap, min(planned - age, LONGEST_GAP_SECONDS))
+
+    def plan_anew(self) -> None:
+        """Make each plan anew when it is next asked for: much was learned."""
+        for table in self._tables.values():
+            table.stale = 0
 
     def expected(self, kind: RenderKind) -> float:
         """The median time of such a render."""

@@ -135,6 +135,16 @@ def test_a_first_wave_that_goes_on_for_long_is_one_sign_of_slow_renders_not_many
     assert 15.0 < gap < 60.0
 
 
+def test_asking_again_makes_no_plan_anew_until_much_was_learned() -> None:
+    times = RenderTimes(5.0)
+    before = times.next_age(LITE, 30.0)
+    for _ in range(100):
+        times.ended(LITE, 35.0, 40.0)
+        assert times.planned_age(LITE, 30.0) == before
+    times.plan_anew()
+    assert times.planned_age(LITE, 30.0) < 45.0 < before
+
+
 def test_a_kind_that_was_never_seen_is_like_the_others_until_it_was() -> None:
     times = learned(*spread(100, 40.0))
     assert times.next_age(PRO, 0.0) == pytest.approx(times.next_age(LITE, 0.0), rel=0.3)
