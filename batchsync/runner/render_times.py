@@ -26,6 +26,7 @@ FAST_CHANCE = 0.1  # that all goes fast, where looks may be USUAL_GAP_SECONDS ap
 USUAL_GAP_SECONDS = 5.0
 BELIEF = 5.0  # how many renders it takes to doubt all that
 NEARNESS = 4.0  # for that doubt, what was found at a share of an age counts as much as this power of the share
+CALM = 1.0  # against ends that go on as lately, so many renders count that age by their whole age, and none ends
 
 TRUST = 5.0  # how many renders of a kind count as much as all that is known of less special kinds
 MEMORY = 100.0  # how many renders a span remembers: older ones fade
@@ -36,6 +37,7 @@ NEWS = 128  # after so many questions, at the latest, a plan is made anew
 SPAN = 0.15
 SPANS = 566
 _EDGES = [(n * SPAN) ** 2 for n in range(SPANS + 1)]
+_WIDTH = [2 / (n + 0.5) for n in range(SPANS)]  # of each span, as a share of the age there
 _KEPT = [(n / (n + 1)) ** (2 * NEARNESS) for n in range(SPANS)]  # at each span, of what was found before it
 LONGEST_SECONDS = _EDGES[-1]  # two hours; nothing is learned of what comes later
 LONGEST_GAP_SECONDS = 180.0  # whatever is known: a vendor may become faster as suddenly as slower
@@ -121,12 +123,15 @@ class RenderTimes:
         usual, slowly, everyone = _usual(gap), _slowly(), tables[0]
         # Where far fewer ended at ages not long before than should have, what was believed of later ages is as wrong.
         # That none has ended fast is no such news: how fast that would be, nobody believed to know.
-        foreseen = ended = 0.0
+        foreseen = aged = ended = 0.0
         left = [1.0]
         for span in range(SPANS):
             foreseen = foreseen * _KEPT[span] + everyone.came[span] * slowly[span]
+            aged = aged * _KEPT[span] + everyone.came[span] * _WIDTH[span]
             ended = ended * _KEPT[span] + everyone.ended[span]
             chance = usual[span] * min(1.0, (BELIEF + ended) / (BELIEF + foreseen))
+            # Where many have ended, many more will a little later, however few were believed to.
+            chance = max(chance, ended / (aged + CALM) * _WIDTH[span])
             for table in tables:
                 chance = (table.ended[span] + TRUST * chance) / (table.came[span] + TRUST)
             left.append(left[-1] * (1.0 - min(SUREST, chance)))

@@ -254,10 +254,9 @@ NIGHTS: dict[str, tuple[Vendor, float]] = {
 }
 # Short nights, where nothing is known yet: the renders' median in seconds and its sigma, and how many are in flight.
 SHORT: list[tuple[float, float, int]] = [
-    *((seconds, 0.1, 60) for seconds in (2.0, 10.0, 20.0, 40.0, 60.0, 90.0)),
+    *((seconds, 0.3, 60) for seconds in (2.0, 10.0, 20.0, 40.0, 60.0, 90.0)),
     (USUAL, 0.3, 60),
     (USUAL, 0.5, 60),
-    (1200.0, 0.1, 120),
     (1200.0, 0.3, 120),
 ]
 SHORT_WAVES = 4

@@ -135,6 +135,16 @@ def test_a_first_wave_that_goes_on_for_long_is_one_sign_of_slow_renders_not_many
     assert 15.0 < gap < 60.0
 
 
+def test_when_many_have_ended_fast_those_that_go_on_a_little_longer_are_looked_at_often() -> None:
+    """Though nobody believed that renders end at their age, and none was seen to."""
+    times = RenderTimes(5.0)
+    for _ in range(8):
+        times.went_on(LITE, 0.0, 35.0)
+        times.ended(LITE, 35.0, 40.0)
+    assert times.next_age(LITE, 45.0) - 45.0 < 12.0
+    assert times.next_age(LITE, 120.0) - 120.0 > 20.0
+
+
 def test_asking_again_makes_no_plan_anew_until_much_was_learned() -> None:
     times = RenderTimes(5.0)
     before = times.next_age(LITE, 30.0)
