@@ -61,7 +61,7 @@ class Looks:
     async def _apply(self, job: ClaimedJob, project: Project) -> None:
         floor, seq, credits = self.floor, job.seq, project.credits
         if project.status == "complete" and job.submitted_at and job.rendered_at is None:
-            floor.schedule.ended(seq, kind_of(job), job.submitted_at, floor.clock.now())
+            self._ended(job, job.submitted_at)
         if not project.enabled:
             await self._deleted(job, credits)
         elif project.status in ("error", "canceled") and credits and self._may_be_refunded(job):
@@ -88,6 +88,14 @@ class Looks:
             await self._no_output(job, credits)
         else:
             await self._goes_on(job, project)
+
+    def _ended(self, job: ClaimedJob, submitted_at: float) -> None:
+        """Learn from it. Where renders end long before they were believed to, the others need not wait as long."""
+        schedule, now = self.floor.schedule, self.floor.clock.now()
+        if schedule.ended(job.seq, kind_of(job), submitted_at, now):
+            self.floor.stages[State.RENDERING].retime(
+                lambda other, at: schedule.sooner(other.seq, kind_of(other), other.submitted_at or now, at, now)
+            )
 
     def _may_be_refunded(self, job: ClaimedJob) -> bool:
         """Whether to wait a little: credits may come back a moment after the project has ended."""

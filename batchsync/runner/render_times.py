@@ -24,7 +24,9 @@ LOOK_SECONDS = 7 / 13
 USUAL_STEEPNESS = 4.0  # of the log-logistic distribution: half of all renders between 0.76 and 1.32 medians
 FAST_CHANCE = 0.1  # that all goes fast, where looks may be USUAL_GAP_SECONDS apart; more where they may be closer
 USUAL_GAP_SECONDS = 5.0
-BELIEF = 20.0  # how many renders it takes to doubt all that
+BELIEF = 5.0  # how many renders it takes to doubt all that
+NEARNESS = 4.0  # for that doubt, what was found at a share of an age counts as much as this power of the share
+CALM = 1.0  # against ends that go on as lately, so many renders count that age by their whole age, and none ends
 
 TRUST = 5.0  # how many renders of a kind count as much as all that is known of less special kinds
 MEMORY = 100.0  # how many renders a span remembers: older ones fade
@@ -35,6 +37,8 @@ NEWS = 128  # after so many questions, at the latest, a plan is made anew
 SPAN = 0.15
 SPANS = 566
 _EDGES = [(n * SPAN) ** 2 for n in range(SPANS + 1)]
+_WIDTH = [2 / (n + 0.5) for n in range(SPANS)]  # of each span, as a share of the age there
+_KEPT = [(n / (n + 1)) ** (2 * NEARNESS) for n in range(SPANS)]  # at each span, of what was found before it
 LONGEST_SECONDS = _EDGES[-1]  # two hours; nothing is learned of what comes later
 LONGEST_GAP_SECONDS = 180.0  # whatever is known: a vendor may become faster as suddenly as slower
 
@@ -86,14 +90,23 @@ class RenderTimes:
 
     def next_age(self, kind: RenderKind, age: float) -> float:
         """The age at which to look next at a render that runs at `age`."""
+        self._of(kind)[-1].asked += 1
+        return self.planned_age(kind, age)
+
+    def planned_age(self, kind: RenderKind, age: float) -> float:
+        """The same for a render that was asked for before: to ask again is no reason to make a plan anew."""
         tables = self._of(kind)
         own = tables[-1]
-        own.asked += 1
         if own.asked >= own.stale:
             own.plan = self._plan(self._left(tables, self.least_gap))
             own.stale = own.asked + min(own.asked // 4 + 1, NEWS)
         planned = own.plan[round(_place(age))] if age < LONGEST_SECONDS else math.inf
         return age + max(self.least_gap, min(planned - age, LONGEST_GAP_SECONDS))
+
+    def plan_anew(self) -> None:
+        """Make each plan anew when it is next asked for: much was learned."""
+        for table in self._tables.values():
+            table.stale = 0
 
     def expected(self, kind: RenderKind) -> float:
         """The median time of such a render."""
@@ -107,14 +120,18 @@ class RenderTimes:
 
     def _left(self, tables: list[_Table], gap: float) -> list[float]:
         """The share of renders that is still running at each edge of the spans; see `_usual` for `gap`."""
-        usual, everyone = _usual(gap), tables[0]
-        # Where far fewer have ended than should have by now, what was believed of later ages is as wrong. That none
-        # has ended fast is no such news: how fast that would be, nobody believed to know.
-        foreseen = sum(came * chance for came, chance in zip(everyone.came, _slowly(), strict=True))
-        belief = min(1.0, (BELIEF + sum(everyone.ended)) / (BELIEF + foreseen))
+        usual, slowly, everyone = _usual(gap), _slowly(), tables[0]
+        # Where far fewer ended at ages not long before than should have, what was believed of later ages is as wrong.
+        # That none has ended fast is no such news: how fast that would be, nobody believed to know.
+        foreseen = aged = ended = 0.0
         left = [1.0]
         for span in range(SPANS):
-            chance = usual[span] * belief
+            foreseen = foreseen * _KEPT[span] + everyone.came[span] * slowly[span]
+            aged = aged * _KEPT[span] + everyone.came[span] * _WIDTH[span]
+            ended = ended * _KEPT[span] + everyone.ended[span]
+            chance = usual[span] * min(1.0, (BELIEF + ended) / (BELIEF + foreseen))
+            # Where many have ended, many more will a little later, however few were believed to.
+            chance = max(chance, ended / (aged + CALM) * _WIDTH[span])
             for table in tables:
                 chance = (table.ended[span] + TRUST * chance) / (table.came[span] + TRUST)
             left.append(left[-1] * (1.0 - min(SUREST, chance)))

@@ -74,6 +74,12 @@ class Stage(Generic[Work]):
         heapq.heappush(self.handed, (at, piece.seq, piece))
         self._bell.set()
 
+    def retime(self, when: Callable[[Work, float], float]) -> None:
+        """From now on, a handed job that was to be worked on from `at` on is so from `when(job, at)` on."""
+        self.handed = [(when(piece, at), seq, piece) for at, seq, piece in self.handed]
+        heapq.heapify(self.handed)
+        self._bell.set()
+
     def forget(self, lost: Collection[Work]) -> None:
         """Drop handed jobs that others have taken over; what is being worked on finds out when it writes."""
         if lost:

@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from statistics import mean
 from typing import Protocol
 
 from batchsync.model.renders import RenderKind
@@ -43,7 +44,9 @@ class Looker(Protocol):
 
     def next_look(self, seq: int, kind: RenderKind, submitted_at: float, now: float) -> float: ...
 
-    def ended(self, seq: int, kind: RenderKind, submitted_at: float, now: float) -> None: ...
+    def ended(self, seq: int, kind: RenderKind, submitted_at: float, now: float) -> bool: ...
+
+    def sooner(self, seq: int, kind: RenderKind, submitted_at: float, at: float, now: float) -> float: ...
 
 
 class Fixed:
@@ -61,8 +64,12 @@ class Fixed:
         self._gaps[seq] = min(self._gaps[seq] * self.growth, self.longest)
         return now + self._gaps[seq]
 
-    def ended(self, seq: int, kind: RenderKind, submitted_at: float, now: float) -> None:
+    def ended(self, seq: int, kind: RenderKind, submitted_at: float, now: float) -> bool:
         del self._gaps[seq]
+        return False
+
+    def sooner(self, seq: int, kind: RenderKind, submitted_at: float, at: float, now: float) -> float:
+        return at
 
 
 class Limit:
@@ -90,25 +97,35 @@ class Tally:
     looks: int = 0
     refused: int = 0
     lags: list[float] = field(default_factory=list)
+    first_looks: int = 0  # the first wave's: renders that were submitted before any other was done
+    first_lags: list[float] = field(default_factory=list)
     ended_at: float = 0.0
 
     def __str__(self) -> str:
         lags = sorted(self.lags)
-        mean, high = sum(lags) / len(lags), lags[int(len(lags) * 0.95)]
-        return f"{self.looks / len(lags):7.1f} {mean:7.1f} {high:7.1f}"
+        high = lags[int(len(lags) * 0.95)]
+        return f"{self.looks / len(lags):7.1f} {mean(lags):7.1f} {high:7.1f}"
 
 
 class Night:
-    """One night: `jobs` renders, at most IN_FLIGHT at a time; requests go as the pace lets them."""
+    """One night: `jobs` renders, at most `in_flight` at a time; requests go as the pace lets them."""
 
-    def __init__(self, looker: Looker, renders: Iterator[Render], jobs: int, limit: float | None = None) -> None:
+    def __init__(
+        self,
+        looker: Looker,
+        renders: Iterator[Render],
+        jobs: int,
+        limit: float | None = None,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
         self.looker, self.renders, self.left = looker, renders, jobs
         self.limit = Limit(limit)
         self.pace = Pace(None, 0.0) if limit else None
         self.tally = Tally()
         self._submitted: dict[int, tuple[Render, float]] = {}
         self._due: list[tuple[float, int]] = []  # looks, as (when, seq)
-        self._submissions: deque[float] = deque(n * SUBMIT_SECONDS for n in range(min(jobs, IN_FLIGHT)))
+        self._submissions: deque[float] = deque(n * SUBMIT_SECONDS for n in range(min(jobs, in_flight)))
+        self._later = jobs - len(self._submissions)  # a render of a later wave has a number up to this
 
     def __call__(self) -> Tally:
         now = 0.0
@@ -143,13 +160,23 @@ class Night:
             return
         _, seq = heapq.heappop(self._due)
         render, submitted_at = self._submitted[seq]
+        self.tally.first_looks += seq > self._later
         if now < submitted_at + render.seconds:
             heapq.heappush(self._due, (self.looker.next_look(seq, render.kind, submitted_at, now), seq))
             return
-        self.looker.ended(seq, render.kind, submitted_at, now)
-        self.tally.lags.append(now - submitted_at - render.seconds)
+        lag = now - submitted_at - render.seconds
+        self.tally.lags.append(lag)
+        if seq > self._later:
+            self.tally.first_lags.append(lag)
+        if self.looker.ended(seq, render.kind, submitted_at, now):
+            self._due = [(self._sooner(seq, at, now), seq) for at, seq in self._due]
+            heapq.heapify(self._due)
         if self.left > len(self._submissions):
             self._submissions.append(now)
+
+    def _sooner(self, seq: int, at: float, now: float) -> float:
+        render, submitted_at = self._submitted[seq]
+        return self.looker.sooner(seq, render.kind, submitted_at, at, now)
 
 
 # --- renders ---
@@ -225,6 +252,15 @@ NIGHTS: dict[str, tuple[Vendor, float]] = {
     "the same, and 3 times": (slower(0.0), 5.0),
     "a queue at the vendor's": (queue, 5.0),
 }
+# Short nights, where nothing is known yet: the renders' median in seconds and its sigma, and how many are in flight.
+SHORT: list[tuple[float, float, int]] = [
+    *((seconds, 0.3, 60) for seconds in (2.0, 10.0, 20.0, 40.0, 60.0, 90.0)),
+    (USUAL, 0.3, 60),
+    (USUAL, 0.5, 60),
+    (1200.0, 0.3, 120),
+]
+SHORT_WAVES = 4
+SHORT_NIGHTS = 3
 LIMITED = "usual, {:g} requests/s"
 RATE = 8.0
 
@@ -242,6 +278,24 @@ def tell(name: str, vendor: Vendor, poll_interval: float, jobs: int, limit: floa
     print(f"{name:<25}" + " |".join(cells), flush=True)
 
 
+def tell_short(median: float, sigma: float, in_flight: int) -> None:
+    """Print the line of a short night: the mean of a few, that differ much."""
+    cells, jobs = [], in_flight * SHORT_WAVES
+    for client in ("ours", "docs"):
+        looks = first_looks = 0
+        lags, first_lags = [], []
+        for seed in range(SHORT_NIGHTS):
+            looker = Schedule(5.0) if client == "ours" else others()[client]
+            tally = Night(looker, usual(median, sigma)(Dice(seed), jobs), jobs, in_flight=in_flight)()
+            looks, first_looks = looks + tally.looks, first_looks + tally.first_looks
+            lags += tally.lags
+            first_lags += tally.first_lags
+        cells.append(
+            f"{first_looks / len(first_lags):7.1f} {mean(first_lags):7.1f} {looks / len(lags):7.1f} {mean(lags):7.1f}"
+        )
+    print(f"{f'{median:g} s, sigma {sigma:g}, {in_flight} at once':<30}" + " |".join(cells), flush=True)
+
+
 def main(jobs: int) -> None:
     began = time.process_time()
     print(f"{jobs:,} jobs a night, {IN_FLIGHT} in flight; looks per job, mean lag and its 95th percentile in s\n")
@@ -249,6 +303,10 @@ def main(jobs: int) -> None:
     for name, (vendor, poll_interval) in NIGHTS.items():
         tell(name, vendor, poll_interval, jobs)
     tell(LIMITED.format(RATE), usual(USUAL, 0.3), 5.0, jobs, RATE)
+    print(f"\nshort nights, {SHORT_WAVES} waves; looks per job and mean lag, of the first wave and of all\n")
+    print(f"{'':<30}" + " |".join(f"{name:^31}" for name in ("batchsync", "docs' backoff")))
+    for short in SHORT:
+        tell_short(*short)
     print(f"\n{time.process_time() - began:.0f} s of CPU")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from batchsync.runner.floor import Floor
 from batchsync.runner.follow import MISSING_SECONDS, Looks
 from batchsync.runner.options import RunOptions
 from batchsync.runner.render_times import LONGEST_GAP_SECONDS
-from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS
+from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS, kind_of
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
@@ -41,6 +42,13 @@ def ledger(path: Path, clock: Hands) -> Iterator[Ledger]:
         (intent,) = claim.intents
         opened.write(lambda w: w.accepted(1, intent.submission_id, "p1", ESTIMATE, clock.at, 200), RUN)
         yield opened
+
+
+class Done:
+    """A vendor whose project is complete, and whose file is yet to come."""
+
+    async def project(self, project_id: str) -> Project:
+        return Project(project_id, "complete", ESTIMATE)
 
 
 class Unknowing:
@@ -98,6 +106,24 @@ async def test_a_look_that_changes_nothing_writes_nothing(ledger: Ledger, path: 
         await look(looks, stage, ledger)
     assert dump(path) == before
     assert stage.seqs == [1], "its lease is kept up with those of all that is in hand"
+
+
+async def test_a_render_that_is_believed_to_go_on_is_looked_at_sooner_when_others_have_ended(
+    ledger: Ledger, clock: Hands
+) -> None:
+    floor = Floor(Straight(ledger, RUN), Done(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
+    looks, began = Looks(floor), clock.at
+    stage = looks.stage()
+    (job,) = ledger.write(lambda w: w.claim(RUN, State.RENDERING, 1, 60.0), RUN)
+    other = replace(job, seq=2)
+    floor.schedule.first_look(1, kind_of(job), began)
+    due = floor.schedule.next_look(2, kind_of(other), began, began + 30.0)
+    stage.hand(other, due)
+    floor.schedule.remember([(kind_of(job), 40.0)] * 7)  # the next end makes eight
+    clock.at += 5.0
+    await looks.work(job)
+    assert stage.handed == [(pytest.approx(began + 38.0, rel=0.0, abs=3.0), 2, other)]
+    assert due > began + 60.0
 
 
 async def missing_for_good(ledger: Ledger, path: Path, clock: Hands) -> float:

@@ -126,6 +126,35 @@ def test_renders_that_go_on_tell_of_a_slow_down_before_any_has_ended() -> None:
     assert times.next_age(LITE, age) - age > 1.3 * before
 
 
+def test_a_first_wave_that_goes_on_for_long_is_one_sign_of_slow_renders_not_many() -> None:
+    """What is believed is doubted at the ages that were found wrong, and less at those that nobody came to."""
+    times = RenderTimes(5.0)
+    for _ in range(120):
+        times.went_on(LITE, 0.0, 800.0)
+        gap = times.next_age(LITE, 1000.0) - 1000.0
+    assert 15.0 < gap < 60.0
+
+
+def test_when_many_have_ended_fast_those_that_go_on_a_little_longer_are_looked_at_often() -> None:
+    """Though nobody believed that renders end at their age, and none was seen to."""
+    times = RenderTimes(5.0)
+    for _ in range(8):
+        times.went_on(LITE, 0.0, 35.0)
+        times.ended(LITE, 35.0, 40.0)
+    assert times.next_age(LITE, 45.0) - 45.0 < 12.0
+    assert times.next_age(LITE, 120.0) - 120.0 > 20.0
+
+
+def test_asking_again_makes_no_plan_anew_until_much_was_learned() -> None:
+    times = RenderTimes(5.0)
+    before = times.next_age(LITE, 30.0)
+    for _ in range(100):
+        times.ended(LITE, 35.0, 40.0)
+        assert times.planned_age(LITE, 30.0) == before
+    times.plan_anew()
+    assert times.planned_age(LITE, 30.0) < 45.0 < before
+
+
 def test_a_kind_that_was_never_seen_is_like_the_others_until_it_was() -> None:
     times = learned(*spread(100, 40.0))
     assert times.next_age(PRO, 0.0) == pytest.approx(times.next_age(LITE, 0.0), rel=0.3)

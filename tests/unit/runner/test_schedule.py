@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
+import random
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -69,6 +73,76 @@ def test_an_end_that_was_noticed_far_too_late_teaches_nothing() -> None:
         schedule.ended(seq, KIND, NOON, NOON + 40_000.0)
         schedule.ended(1000 + seq, KIND, NOON, NOON + 3.0)
     assert schedule.first_look(100, KIND, NOON) == other.first_look(100, KIND, NOON)
+
+
+def learn(schedule: Schedule, seconds: float, renders: int = 16) -> None:
+    """See other renders end, the last of which is news."""
+    schedule.remember([(KIND, seconds)] * (renders - 1))
+    schedule.first_look(99, KIND, NOON)
+    assert schedule.ended(99, KIND, NOON, NOON + 5.0)
+
+
+def first_wave(seconds: float, sigma: float, renders: int) -> tuple[float, float]:
+    """Follow renders that are submitted within some seconds, with nothing known before; looks a render, mean lag."""
+    schedule, looks, lags, dice = Schedule(5.0), 0, [], random.Random(11)
+    ends = [seconds * dice.lognormvariate(0.0, sigma) for _ in range(renders)]
+    began = [NOON + 0.1 * seq for seq in range(renders)]
+    due = [(schedule.first_look(seq, KIND, at), seq) for seq, at in enumerate(began)]
+    heapq.heapify(due)
+    while due:
+        now, seq = heapq.heappop(due)
+        looks += 1
+        if now < began[seq] + ends[seq]:
+            heapq.heappush(due, (schedule.next_look(seq, KIND, began[seq], now), seq))
+            continue
+        lags.append(now - began[seq] - ends[seq])
+        if schedule.ended(seq, KIND, began[seq], now):
+            due = [(schedule.sooner(other, KIND, began[other], at, now), other) for at, other in due]
+            heapq.heapify(due)
+    return looks / renders, sum(lags) / renders
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sigma", "most_looks", "most_lag"),
+    [
+        (10.0, 0.1, 3.0, 4.0),
+        (20.0, 0.3, 4.0, 4.0),
+        (40.0, 0.0, 5.0, 8.0),
+        (40.0, 0.3, 7.0, 6.0),
+        (60.0, 0.3, 8.0, 7.0),
+        (1200.0, 0.1, 45.0, 20.0),
+    ],
+)
+def test_the_first_wave_of_all_does_not_wait_long_for_what_was_believed(
+    seconds: float, sigma: float, most_looks: float, most_lag: float
+) -> None:
+    looks, lag = first_wave(seconds, sigma, 60)
+    assert looks <= most_looks
+    assert lag <= most_lag
+
+
+def test_a_look_that_comes_sooner_is_not_too_close_to_the_one_before() -> None:
+    schedule, now = Schedule(5.0), NOON + 31.0
+    at = schedule.next_look(1, KIND, NOON, NOON + 30.0)
+    assert at > NOON + 60.0
+    learn(schedule, 32.0)
+    assert NOON + 35.0 <= schedule.sooner(1, KIND, NOON, at, now) < NOON + 40.0
+
+
+def test_a_look_that_should_have_been_comes_now_and_one_that_waits_for_something_else_when_it_was_to_come() -> None:
+    schedule, now = Schedule(5.0), NOON + 50.0
+    at = schedule.next_look(1, KIND, NOON, NOON + 30.0)
+    assert schedule.sooner(1, KIND, NOON, at, now) == at, "nothing was learned"
+    learn(schedule, 32.0)
+    assert schedule.sooner(1, KIND, NOON, at + 1.0, now) == at + 1.0
+    assert schedule.sooner(2, KIND, NOON, at, now) == at
+    assert schedule.sooner(1, KIND, NOON, at, now) == now
+
+
+def test_short_renders_are_not_believed_to_last_until_they_were_noticed() -> None:
+    """Or each run would look later than the one before."""
+    assert taught(5.4).first_look(1, KIND, NOON) - NOON < 5.2
+    assert taught(0.5, poll_interval=0.2).first_look(1, KIND, NOON) - NOON < 0.5
 
 
 def test_a_clock_that_was_set_back_looks_at_the_usual_pace() -> None:

@@ -114,6 +114,18 @@ async def test_what_is_handed_waits_for_its_time_and_the_earliest_goes_first(flo
         await until(lambda: line.done == [3, 2, 1])
 
 
+async def test_what_is_handed_may_be_put_off_or_forward(floor: Floor, clock: Hands) -> None:
+    line, now = Line(floor, 1), clock.at
+    line.go.set()
+    async with line.running():
+        for seq in (1, 2, 3):
+            line.stage.hand(Piece(seq), now + 60 * seq)
+        await settled()
+        line.stage.retime(lambda piece, at: {1: at + 600, 2: now, 3: now - 1}[piece.seq])
+        await until(lambda: line.done == [3, 2])
+        assert [(at, seq) for at, seq, _ in line.stage.handed] == [(now + 660, 1)]
+
+
 async def test_it_asks_the_ledger_now_and_then_though_nobody_rings(floor: Floor, clock: Hands) -> None:
     """Other processes leave work behind."""
     line = Line(floor, 1)
