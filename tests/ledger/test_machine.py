@@ -399,6 +399,7 @@ class LedgerMachine(RuleBasedStateMachine):
             model.free(at)
             model.answered = True
             model.reserved = 0
+            model.unknown.discard(model.submission)
 
     @rule(seq=seqs)
     def refused(self, seq: int) -> None:
@@ -408,6 +409,7 @@ class LedgerMachine(RuleBasedStateMachine):
             model.free()
             model.answered = True
             model.reserved = 0
+            model.unknown.discard(model.submission)
 
     @rule(seq=seqs)
     def lost(self, seq: int) -> None:
