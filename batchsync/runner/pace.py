@@ -1,7 +1,7 @@
 """How fast requests may go to the API. Nobody knows the vendor's limits, so they are found.
 
-**Start.** As long as the vendor has never said no (429), the rate doubles with every half a second of good answers,
-and sooner where answers come quickly: what is under way at the first no is refused with it, and then that is less.
+**Start.** As long as the vendor has never said no (429), the rate doubles with every second or so of good answers,
+and sooner where they come quickly: what is under way at the first no is refused with it, and then that is less.
 
 **A no** begins an episode, and all requests wait: as long as `Retry-After` says, or half a second. Then one request
 goes ahead to see. As long as those are refused too, the waits grow; the first that is let through ends the episode.
@@ -27,8 +27,8 @@ from batchsync.model.backoff import LONGEST_RETRY_AFTER
 START_RATE = 10.0
 LEAST_RATE = 1 / 60
 MOST_RATE = 500.0
-DOUBLING_SECONDS = 0.55  # before the first no, at most
-DOUBLING_ANSWERS = 6.0  # likewise, as a multiple of an answer's time: an eighth of what has left is under way then
+DOUBLING_SECONDS = 1.3  # before the first no, at most
+DOUBLING_ANSWERS = 12.0  # likewise, as a multiple of an answer's time: 6 % of what has left is under way then
 LEAST_ANSWERS = 2.0  # from which it doubles: the first few may be quicker than the rest
 BURST_SECONDS = 0.1  # of requests that may be saved up
 

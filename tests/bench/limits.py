@@ -5,8 +5,8 @@
 Each row is one kind of limit; `words` choose the rows that contain them all. `used` is the share of what the limit
 allowed that was let through after the first minute (after a change: from its second minute on), `429` the share
 of answers that were refused, of all and after that minute. Rows that miss 85 % or 3 % end with a mark. Nothing here
-opens a socket or sleeps: requests leave as the pace lets them, reach the vendor 20 to 70 ms later, and are answered
-after 30 to 80 ms more; there is always more to do than the limit allows.
+opens a socket or sleeps: requests leave as the pace lets them, reach the vendor 20 to 70 ms later (or as a row says)
+and are answered after 30 to 80 ms more; there is always more to do than the limit allows.
 """
 
 from __future__ import annotations
@@ -141,6 +141,7 @@ class Case:
     told: str
     starts: tuple[float, ...] = (0.0,)
     ceiling: float | None = None
+    way: tuple[float, float] = (0.02, 0.07)  # least and most seconds until a request reaches the vendor
     in_flight: int | None = None
     one_ledger: bool = False  # through which those who ask share what they have found out
 
@@ -196,7 +197,7 @@ def simulate(case: Case, seconds: float, seed: int) -> list[Client]:
             if not client.pace.take(now, 1):
                 break
             client.in_flight += 1
-            at(now + dice.uniform(0.02, 0.07), "arrive", client, now)
+            at(now + dice.uniform(*case.way), "arrive", client, now)
         if 0 < wait < float("inf") and (client.asked_at <= now or now + wait < client.asked_at):
             client.asked_at = now + wait + dice.uniform(0.0, 0.002)
             at(client.asked_at, "ask", client)
@@ -218,9 +219,13 @@ def cases() -> Iterator[Case]:
         for rate, burst in ((1, 10), (5, 5), (10, 50), (20, 200), (100, 100)):
             yield Case(f"bucket {rate}/s burst {burst} {told}", [(0, Bucket(rate, burst), rate)], told)
     for told in ("whole", "none"):
+        for rate in (3, 10):  # no two closer than 1 / rate: ways that differ by 50 ms leave 67 % of 10/s
+            for apart in (5, 15, 50):
+                name = f"bucket {rate}/s burst 1 ways {apart} ms apart {told}"
+                yield Case(name, [(0, Bucket(rate, 1), rate)], told, way=(0.02, 0.02 + apart / 1000))
         for kind, window in ((Fixed, 1.0), (Fixed, 60.0), (Sliding, 60.0)):
             unit = "s" if window == 1.0 else "min"
-            for before, after in ((20, 10), (10, 20), (10, 40), (50, 5)):
+            for before, after in ((20, 10), (10, 20), (8, 20), (10, 40), (50, 5), (5, 50)):
                 n, m = int(before * window), int(after * window)
                 name = f"change {kind.__name__.lower()} {n}->{m}/{unit} {told}"
                 yield Case(name, [(0, kind(n, window), before), (300.0, kind(m, window), after)], told)
