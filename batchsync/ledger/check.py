@@ -186,10 +186,13 @@ def _cap(connection: Connection, run: str, manifest: int | None, cap: int) -> It
     query = select(CreditEntry.run_id, CreditEntry.kind, CreditEntry.submission_id, CreditEntry.amount)
     if manifest is not None:
         query = query.join(Job, Job.seq == CreditEntry.job_seq).where(Job.manifest_id == manifest)
-    spent = 0
+    spent, started = 0, {None}
     for by, kind, submission, amount in _rows(connection, query.order_by(CreditEntry.id)):
         spent += amount
-        if by == run and kind == EntryKind.RESERVE.value and submission is not None and spent > cap:
+        if kind != EntryKind.RESERVE.value or submission in started:
+            continue  # what a late answer puts aside again is no new risk that anybody took
+        started.add(submission)
+        if by == run and spent > cap:
             message = f"run {run} had at most {cap} credits to spend, and put {spent} at risk"
             yield Broken("cap", None, message)
             return

@@ -8,8 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger.book import ESTIMATE, Hands, add, jobs, make_ready, open_blank, start_run
+from ledger.book import ESTIMATE, NOON, WORST, Hands, add, jobs, make_ready, open_blank, query, start_run
 
+from batchsync.ledger.claims import Intent
 from batchsync.ledger.ledger import Ledger
 from batchsync.model.states import State
 
@@ -46,6 +47,29 @@ def found(path: Path) -> set[tuple[str, str | None]]:
 
 
 def test_a_sound_ledger_is_sound(path: Path) -> None:
+    assert found(path) == set()
+
+
+def test_a_late_answer_passes_no_cap(tmp_path: Path) -> None:
+    """It was told that nothing was made, and another job went instead; then the project comes after all."""
+    path = tmp_path / "batchsync.db"
+    cap = WORST + ESTIMATE
+    with open_blank(path, Hands()) as ledger:
+        added = add(ledger, jobs(2))
+        start_run(ledger, RUN, manifest_id=added.manifest_id, options={"max_credits": cap})
+        make_ready(ledger, RUN, 2)
+
+        def claim() -> Intent:
+            got = ledger.write(
+                lambda w: w.claim_submissions(RUN, 1, 60.0, max_in_flight=9, name=lambda j: j.id, cap=cap), RUN
+            )
+            return got.intents[0]
+
+        first = claim()
+        ledger.write(lambda w: w.deferred(1, first.submission_id, "http_503", "later", NOON + 60, 503), RUN)
+        assert claim().seq == 2
+        ledger.write(lambda w: w.accepted(1, first.submission_id, "p1", ESTIMATE, 0.0, 200), RUN)
+        assert sum(amount for (amount,) in query(path, "SELECT amount FROM credit_entries")) > cap
     assert found(path) == set()
 
 
