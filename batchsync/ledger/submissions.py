@@ -118,9 +118,14 @@ class Answers(Moves):
         given_up = job.state == State.FAILED.value and job.error_code == "abandoned" and job.project_id is None
         if job.newest != submission_id or not (given_up or job.state in (State.PLANNED.value, State.UPLOADED.value)):
             return False
-        started = select(Submission.started_at).where(Submission.id == submission_id).scalar_subquery()
+        # By the order of events: times may be equal, and clocks are set back.
+        started = select(func.max(JobEvent.id)).where(
+            JobEvent.job_seq == job.seq, JobEvent.event == Event.SUBMIT_STARTED.value
+        )
         changed = select(JobEvent.id).where(
-            JobEvent.job_seq == job.seq, JobEvent.event == Event.CHANGED.value, JobEvent.at >= started
+            JobEvent.job_seq == job.seq,
+            JobEvent.event == Event.CHANGED.value,
+            JobEvent.id > started.scalar_subquery(),
         )
         return self.connection.execute(changed.limit(1)).first() is None
 

@@ -447,6 +447,28 @@ def test_an_answer_to_an_older_submission_never_passes_for_one_to_the_newest(
     assert dump(path) == before
 
 
+@pytest.mark.parametrize(("before", "after"), [(0.0, None), (None, -3600.0), (None, 0.0)])
+def test_a_late_project_is_a_jobs_own_unless_the_job_was_changed_since(
+    ready: Callable[..., Ledger], path: Path, clock: Hands, before: float | None, after: float | None
+) -> None:
+    """By what came first, whatever the clock says: it may stand still, or be set back."""
+
+    def change(step: float | None) -> None:
+        if step is not None:
+            clock.at += step
+            add(ledger, [job("job-000", f"another ask {clock.at}")])
+
+    ledger = ready(1)
+    change(before)
+    make_ready(ledger, A, 1)
+    (one,) = submit(ledger, A).intents
+    ledger.write(lambda w: w.deferred(1, one.submission_id, "busy", "later", clock.at, 503), A)
+    change(after)
+    became = ledger.write(lambda w: w.accepted(1, one.submission_id, "p1", ESTIMATE, clock.at, 200), A)
+    assert became is (Accepted.FOLLOWED if after is None else Accepted.STRAY)
+    assert columns(path, 1, "net") == (ESTIMATE,)
+
+
 def test_one_project_is_never_two_jobs(ready: Callable[..., Ledger], path: Path, clock: Hands) -> None:
     ledger = ready(2)
     first, second = submit(ledger, A).intents
