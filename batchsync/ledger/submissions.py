@@ -11,7 +11,7 @@ from batchsync.errors import IllegalTransition
 from batchsync.ledger.moves import FREE, JOB, KEPT, PROGRESS, Moves
 from batchsync.ledger.tables import Job, JobEvent, Submission, Upload, table
 from batchsync.model.credits import EntryKind
-from batchsync.model.states import INPUT_GONE, Event, State
+from batchsync.model.states import Event, State
 
 NEWEST = select(func.max(Submission.id)).where(Submission.job_seq == bindparam("at_seq"))
 MADE_BY = select(Submission.id, Job.id.label("job")).join(Job, Job.seq == Submission.job_seq)
@@ -26,6 +26,7 @@ _UPLOADS = (
     .join(Job, or_(Upload.vendor_path == Job.video_asset, Upload.vendor_path == Job.audio_asset))
     .where(Job.seq == bindparam("at_seq"))
 )
+INPUT_GONE = "input_gone"  # the code of a submission after which the job's files are brought again
 UPLOADED_AGAIN = 2  # times in a row, for a vendor that hasn't got a job's files; then the job has failed
 _LAST_CODES = (
     select(Submission.code)

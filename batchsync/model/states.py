@@ -29,8 +29,6 @@ UNFINISHED = frozenset({State.PLANNED, State.UPLOADED, State.SUBMITTING, State.R
 AT_VENDOR = frozenset({State.SUBMITTING, State.RENDERING})
 NOT_SUBMITTED = frozenset({State.PLANNED, State.UPLOADED})
 
-INPUT_GONE = "input_gone"  # the code of a submission that was refused as the vendor hasn't got an input any more
-
 
 class Event(StrEnum):
     """What can happen to a job."""

@@ -13,7 +13,6 @@ import anyio
 import httpx
 
 from batchsync.model.backoff import LONGEST_RETRY_AFTER
-from batchsync.model.states import INPUT_GONE
 from batchsync.vendor import wire
 from batchsync.vendor.port import Created, Next, NotCreated, Submitted, Trouble, Unknown
 
@@ -98,7 +97,7 @@ def submission(answer: wire.Answer, now: float) -> Submitted:
         trouble = replace(trouble, retry_after=BAD_GATEWAY_SECONDS)
     words = wire.said(answer).message or ""
     if trouble.next is Next.REFUSED and _INPUT.search(words) and _ISNT_THERE.search(words):
-        trouble = replace(trouble, next=Next.GONE, code=INPUT_GONE)
+        trouble = replace(trouble, next=Next.GONE)
     return NotCreated(trouble)
 
 

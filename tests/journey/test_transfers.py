@@ -189,7 +189,7 @@ def test_an_input_that_is_not_there_anew_fails_its_job(program: Program, sandbox
     assert done.code == 1
     assert not sandbox.state()["projects"]
     assert sandbox.state()["requests"]["submit"] == {"400": 3}, "what is missing may have been the uploaded audio"
-    assert program.jobs()[0]["error"]["code"] == "input_gone"
+    assert program.jobs()[0]["error"]["code"] == "invalid_request"
 
 
 # --- down ---

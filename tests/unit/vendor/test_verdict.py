@@ -123,7 +123,7 @@ def test_an_input_that_isnt_there_any_more_is_told_by_the_vendors_words(
     got = verdict.submission(_answer(status, {} if message is None else {"message": message}), NOW)
     assert isinstance(got, NotCreated)
     assert got.trouble.next is (Next.GONE if gone else Next.REFUSED)
-    assert (got.trouble.code == "input_gone") == gone
+    assert got.trouble.code == verdict.STATUSES[status].code
 
 
 def test_when_to_come_back() -> None:
