@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
 from batchsync.errors import LedgerError
 from batchsync.ledger.moves import FREE, PROGRESS, Moves
 from batchsync.ledger.submissions import MADE_BY, NEWEST, SETTLED
-from batchsync.ledger.tables import Job, ManifestEntry, Submission, Upload, table
+from batchsync.ledger.tables import Job, ManifestEntry, Submission
+from batchsync.ledger.uploads import forgotten
 from batchsync.model.states import Event, State
 
 
@@ -99,5 +100,4 @@ class Decisions(Moves):
         newest = select(func.max(Submission.id)).where(Submission.job_seq == seq).scalar_subquery()
         refused = select(Submission.id).where(Submission.id == newest, Submission.outcome == "not_created")
         assets = select(Job.video_asset).where(Job.seq == seq).union(select(Job.audio_asset).where(Job.seq == seq))
-        gone = update(table(Upload)).where(refused.exists(), Upload.vendor_path.in_(assets))
-        self.connection.execute(gone.where(Upload.expires_at > self.now).values(expires_at=self.now))
+        self.connection.execute(forgotten(assets, self.now).where(refused.exists()))

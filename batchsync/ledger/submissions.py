@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, func, or_, select, update
 from batchsync.errors import IllegalTransition
 from batchsync.ledger.moves import FREE, JOB, KEPT, PROGRESS, Moves
 from batchsync.ledger.tables import Job, JobEvent, Submission, Upload, table
+from batchsync.ledger.uploads import forgotten
 from batchsync.model.credits import EntryKind
 from batchsync.model.states import Event, State
 
@@ -199,11 +200,7 @@ class Answers(Moves):
         last = self.connection.execute(_LAST_CODES, {"at_seq": seq, "before": submission_id}).scalars().all()
         if not uploads or last == [INPUT_GONE] * UPLOADED_AGAIN:
             return False
-        self.connection.execute(
-            update(table(Upload))
-            .where(Upload.vendor_path.in_(uploads), Upload.expires_at > self.now)
-            .values(expires_at=self.now)
-        )
+        self.connection.execute(forgotten(uploads, self.now))
         self.deferred(seq, submission_id, INPUT_GONE, message, self.now, status)
         self.connection.execute(
             update(table(Job))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, insert, or_, select
+from sqlalchemy import ColumnElement, Update, bindparam, insert, or_, select, update
 
 from batchsync.ledger.claims import QUEUE, ClaimedJob, Claims
 from batchsync.ledger.engine import locked_rows
@@ -45,6 +45,12 @@ _FREE = tuple(
     locked_rows(query.where(_is_none_of(Job.video_digest, "videos"), _is_none_of(Job.audio_digest, "audios")))
     for query in QUEUE
 )
+
+
+def forgotten(vendor_paths: Any, now: float) -> Update:
+    """From `now` on, what was uploaded to these paths is no longer thought to be there."""
+    there = (Upload.vendor_path.in_(vendor_paths), Upload.expires_at > now)
+    return update(table(Upload)).where(*there).values(expires_at=now)
 
 
 @dataclass(frozen=True, slots=True)

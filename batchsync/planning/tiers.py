@@ -22,12 +22,9 @@ def to_be_sent(specs: Sequence[JobSpec], planned: Plan) -> list[JobSpec]:
 
 def tier_matters(specs: Sequence[JobSpec], facts: Mapping[str, MediaFacts]) -> bool:
     """Whether there is a tier on which these entries can't be done. Where there is none, nobody needs to be asked."""
-    least = min(LARGEST.values())
-    large = {path for path, found in facts.items() if found.size > least}
-    return any(
-        spec.generation_mode is not Mode.LITE or spec.video.value in large or spec.audio.value in large
-        for spec in specs
-    )
+    sources = (source.value for spec in specs for source in (spec.video, spec.audio))
+    largest = max((facts[source].size for source in sources if source in facts), default=0)
+    return not surely_allowed({spec.generation_mode for spec in specs}, largest, None)
 
 
 def surely_allowed(modes: Set[Mode], largest: int, tier: str | None) -> bool:

@@ -51,9 +51,9 @@ def known_again(
 
 def _is_allowed(found: Sealed, ask_tier: AskTier | None) -> bool:
     largest = max((file.size for file in found.files), default=0)
-    if surely_allowed(found.waiting, largest, None):
-        return True
-    return ask_tier is not None and surely_allowed(found.waiting, largest, ask_tier())
+    return surely_allowed(found.waiting, largest, None) or (
+        ask_tier is not None and surely_allowed(found.waiting, largest, ask_tier())
+    )
 
 
 def _digest(source: str) -> str | None:

@@ -67,23 +67,23 @@ async def receive(
             return await to_thread.run_sync(_finish, part, arriving.take())
         finally:
             with suppress(OSError):
-                _append(part, arriving.take())
+                _each(part.append, arriving.take())
             part.close()
 
 
 async def _keep(part: Part, arriving: _Arriving) -> None:
     """Write all but the last piece. Raises VendorTrouble where the body ended before its end."""
 
-    async def run(what: Callable[[Part, list[bytes]], None], piece: list[bytes]) -> None:
+    async def run(what: Callable[[bytes], None], piece: list[bytes]) -> None:
         with anyio.CancelScope(shield=True):  # or what comes after it would be kept without it
-            await to_thread.run_sync(what, part, piece)
+            await to_thread.run_sync(_each, what, piece)
 
     try:
         while not arriving.ended:
             piece = arriving.take()
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(run, _append, piece)
-                tasks.start_soon(run, _digest, piece)
+                tasks.start_soon(run, part.append, piece)
+                tasks.start_soon(run, part.digest, piece)
                 await arriving.fill()
             piece.clear()  # a thread keeps at hand what it was given, until it runs something else
     except BaseExceptionGroup as group:
@@ -98,19 +98,14 @@ def _whole(path: Path, piece: list[bytes]) -> tuple[int, str]:
         return _finish(part, piece)
 
 
-def _append(part: Part, piece: list[bytes]) -> None:
+def _each(what: Callable[[bytes], None], piece: list[bytes]) -> None:
     for chunk in piece:
-        part.append(chunk)
-
-
-def _digest(part: Part, piece: list[bytes]) -> None:
-    for chunk in piece:
-        part.digest(chunk)
+        what(chunk)
 
 
 def _finish(part: Part, piece: list[bytes]) -> tuple[int, str]:
-    _append(part, piece)
-    _digest(part, piece)
+    _each(part.append, piece)
+    _each(part.digest, piece)
     piece.clear()
     if not part.size:
         raise VendorTrouble(Trouble(Next.GARBAGE, "empty_output", "the vendor sent an empty file"))

@@ -12,7 +12,7 @@ import h11
 import httpx
 import pytest
 import trustme
-from unit.vendor.conftest import IMPATIENT, Conn, Serve, answer, pieces
+from unit.vendor.conftest import IMPATIENT, Conn, Handler, Serve, answer, pieces
 
 from batchsync.vendor.magichour import MagicHour
 from batchsync.vendor.port import Download, Next, UploadSlot, VendorTrouble
@@ -120,15 +120,21 @@ async def test_a_file_goes_up_whole(serve: Serve, trusted: Vendor, tls: ssl.SSLC
     assert server.seen[0].body == FILE
 
 
-@pytest.mark.parametrize("reset", [False, True])
-async def test_a_cut_says_how_much_came(reset: bool, serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+def _cut(*, reset: bool) -> Handler:
+    """A storage that hangs up, politely or not, when half of the file is sent."""
+
     async def storage(conn: Conn) -> None:
         await conn.request()
         await conn.send(answer(200, FILE)[: -len(FILE) // 2])
         if reset:
             conn.reset()
 
-    server = await serve(storage, tls=tls)
+    return storage
+
+
+@pytest.mark.parametrize("reset", [False, True])
+async def test_a_cut_says_how_much_came(reset: bool, serve: Serve, trusted: Vendor, tls: ssl.SSLContext) -> None:
+    server = await serve(_cut(reset=reset), tls=tls)
     with pytest.raises(VendorTrouble) as caught:
         await _receive(trusted(API), server.url, bytearray())
     assert (caught.value.trouble.next, caught.value.trouble.code) == (Next.AGAIN, "cut_body")
@@ -194,13 +200,8 @@ async def test_a_file_comes_through_a_proxy(
 async def test_a_cut_behind_a_proxy(
     reset: bool, serve: Serve, trusted: Vendor, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def storage(conn: Conn) -> None:
-        await conn.request()
-        await conn.send(answer(200, FILE)[: -len(FILE) // 2])
-        if reset:
-            conn.reset()
-
-    monkeypatch.setenv("HTTPS_PROXY", (await serve(_tunnel)).url)
+    server, proxy = await serve(_cut(reset=reset), tls=tls), await serve(_tunnel)
+    monkeypatch.setenv("HTTPS_PROXY", proxy.url)
     with pytest.raises(VendorTrouble) as caught:
-        await _receive(trusted(API), (await serve(storage, tls=tls)).url, bytearray())
+        await _receive(trusted(API), server.url, bytearray())
     assert (caught.value.trouble.next, caught.value.trouble.code) == (Next.AGAIN, "cut_body")
