@@ -53,7 +53,7 @@ def test_a_limit_is_found_and_tomorrows_run_starts_near_it(
     assert 1 <= refused <= 25, "the start, and an episode or two"
     ((name, pace),) = paces(program).items()
     assert name == f"pace:{sandbox.state()['account']['id']}"
-    assert 10 <= pace["limit"] <= 45
+    assert 10 <= pace["limit"] <= 60, "in a few seconds: around the edge of two windows twice as many are let through"
 
     done = program("run", manifest(program, 40, "more.csv"), "--json")
     assert (done.code, done.json["jobs"]["complete"]) == (0, 40), done.err

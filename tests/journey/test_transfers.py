@@ -148,10 +148,11 @@ def test_an_upload_whose_process_was_killed_is_made_by_another(program: Program,
 
 
 def test_uploads_whose_days_are_over_are_made_again_in_mid_run(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("submit:slow:1:times=1")
+    sandbox = start_sandbox("submit:slow:4:times=1")
     program.api_url = sandbox.api_url
     process = program.start("run", program.manifest(4, videos=2), "--json", "--max-in-flight", "1")
-    wait_until(lambda: program.ask("SELECT count(*) FROM jobs WHERE state = 'uploaded'") == 3)
+    state = "SELECT count(*) FROM jobs WHERE state = "
+    wait_until(lambda: program.ask(state + "'submitting'") == 1 and program.ask(state + "'uploaded'") == 3)
     with closing(sqlite3.connect(program.folder / "batchsync.db", timeout=30)) as ledger, ledger:
         ledger.execute("UPDATE uploads SET expires_at = 1")
         ledger.execute("UPDATE jobs SET assets_expire_at = 1 WHERE state = 'uploaded'")
