@@ -52,13 +52,18 @@ def read_until(process: subprocess.Popen[str], words: str) -> None:
 
 def test_a_vendor_that_goes_away_is_waited_for_and_both_are_told(program: Program, vendor: Unsteady) -> None:
     """Twice in one run: in the middle of uploads, and while it renders."""
-    program.api_url = vendor.start("put:slow:0.5:after=4:times=3").api_url
+    program.api_url = vendor.start("put:stall:match=audio").api_url
     process = program.start("run", program.manifest(4), "--json")
-    for moment in ("put", "project"):
-        wait_until(lambda moment=moment: vendor.now.state()["requests"][moment].get("200", 0) >= 4)
+    rendering = "SELECT count(*) FROM jobs WHERE state = 'rendering'"
+    moments: list[Callable[[], bool]] = [
+        lambda: vendor.now.state()["requests"]["put"].get("200", 0) == 3,  # every video, and no audio: none is sent
+        lambda: program.ask(rendering) == 4,
+    ]
+    for moment in moments:
+        wait_until(moment)
         vendor.now.close()
         read_until(process, "the vendor is out of reach")
-        vendor.start("render:slow:0.7")
+        vendor.start("render:slow:3")
         read_until(process, "the vendor answers again: going on")
     done = program.finish(process)
 
