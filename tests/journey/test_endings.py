@@ -315,7 +315,7 @@ def test_the_second_signal_ends_it_at_once_and_costs_nothing(program: Program, s
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert program.finish(process).code == 3
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 5
 
     assert program("resume", "--json").json["jobs"]["held"] == 1
     assert len(sandbox.state()["projects"]) == 1

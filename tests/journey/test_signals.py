@@ -64,7 +64,7 @@ def test_in_the_middle_of_submissions(program: Program, start_sandbox: Start) ->
     sandbox = start_sandbox("submit:slow:1")
     program.api_url = sandbox.api_url
     manifest = program.manifest(20)
-    process = program.start("run", manifest, "--json", "--rate", "100")
+    process = program.start("run", manifest, "--json", "--rate", "20")
     wait_until(lambda: sandbox.state()["peak"]["submit"] >= 4)
     jobs = stopped(program, process, signal.SIGTERM)
 
@@ -105,7 +105,7 @@ def test_the_second_signal_waits_for_nothing(program: Program, start_sandbox: St
     began = time.monotonic()
     process.send_signal(signal.SIGTERM)
     assert program.finish(process).code == 3
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 5
 
     lost = sandbox.state()["requests"]["submit"]["stalled"]
     sandbox.faults.replace([])

@@ -119,7 +119,7 @@ def test_closing_waits_for_nobody(tmp_path: Path) -> None:
     started = time.monotonic()
     sandbox.close()
     sandbox.close()
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10, "it would be a minute"
     for thread in threads:
         thread.join()
     assert len(errors) == 4
