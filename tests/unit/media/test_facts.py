@@ -215,6 +215,20 @@ def test_a_cover_is_no_video(tmp_path: Path) -> None:
     assert found.duration > 1
 
 
+@pytest.mark.parametrize(("said", "there"), [(0xFFFFFFFF, 24_000), (0, 24_000), (24_000, 8_000)])
+def test_a_wav_is_as_long_as_its_file_where_it_was_streamed_or_cut(sound: Path, said: int, there: int) -> None:
+    data = sound.read_bytes()
+    assert data[36:40] == b"data"
+    sound.write_bytes(data[:40] + said.to_bytes(4, "little") + data[44 : 44 + there])
+    assert probe(str(sound)) == Probed(there / 16_000, None, "audio")
+
+
+def test_a_video_whose_header_says_no_frame_rate_is_asked_further(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = str(MEDIA / "bars.mp4")
+    monkeypatch.setattr(probe_module.boxes, "read", lambda _: Probed(2.25, None, "video"))
+    assert probe(path) == Probed(2.25, 30.0, "video")
+
+
 @pytest.mark.usefixtures("no_av")
 def test_wav_needs_nothing_installed(sound: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
@@ -234,9 +248,9 @@ def test_ffprobe_is_asked_where_there_is_no_pyav(tmp_path: Path, monkeypatch: py
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    found = probe(str(MEDIA / "bars.mp4"))
-    assert found == Probed(2.5, 30000 / 1001, "video")
-    assert (tmp_path / "ffprobe.log").read_text().strip() == str(MEDIA / "bars.mp4")
+    film = str(tmp_path / "film.webm")
+    assert probe(film) == Probed(2.5, 30000 / 1001, "video")
+    assert (tmp_path / "ffprobe.log").read_text().strip() == film
 
 
 @pytest.mark.usefixtures("no_av")
@@ -259,7 +273,7 @@ def test_an_ffprobe_that_finds_invalid_data_says_that_a_file_is_broken(
     program.write_text("#!/bin/sh\necho 'x.mp4: Invalid data found when processing input' >&2; exit 1\n")
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    assert probe(str(MEDIA / "bars.mp4")) == BROKEN
+    assert probe(str(MEDIA / "voice-de.mp3")) == BROKEN
 
 
 def test_what_ffprobe_says_about_what_it_doesn_t_know() -> None:
