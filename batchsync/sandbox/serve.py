@@ -137,11 +137,11 @@ async def _cut_all(servers: Sequence[uvicorn.Server], sockets: Sequence[socket.s
     for sock in sockets:
         sock.close()
     states = [server.server_state for server in servers]
-    for state in states:
-        for connection in list(state.connections):
-            connection.transport.abort()
     deadline = asyncio.get_running_loop().time() + GOODBYE_SECONDS
     while any(state.connections or state.tasks for state in states):
+        for state in states:
+            for connection in list(state.connections):  # also those that were taken on in the last moment
+                connection.transport.abort()
         if asyncio.get_running_loop().time() > deadline:
             return
         await asyncio.sleep(0.002)
