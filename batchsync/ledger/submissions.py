@@ -73,7 +73,7 @@ class Answers(Moves):
         if known is not None:
             message = f"the vendor answered with project {project_id}, which is that of job {known.job} already"
             if awaited and job.state == State.SUBMITTING.value:
-                self.lost(seq, submission_id, "known_project", message, status)
+                self._no_project(Event.SUBMIT_LOST, job, submission_id, "known_project", message, status)
             return Accepted.DOUBTED
         self._settle(submission_id, "created", project_id=project_id, http_status=status)
         if not awaited:
@@ -159,35 +159,15 @@ class Answers(Moves):
         `failing` if it was this job's own trouble with the vendor, which has its patience.
         """
         job = self._require_awaited(seq, submission_id)
-        self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
-        values = {
-            **FREE,
-            "not_before": not_before,
-            "tries": job.tries + 1,
-            "failing_since": (job.failing_since or self.now) if failing else job.failing_since,
-            "error_code": code,
-            "error_message": message,
-        }
-        self._move(
-            Event.SUBMIT_DEFERRED,
-            seq,
-            values,
-            job=job,
-            submission_id=submission_id,
-            detail={"submission": submission_id, "code": code, "message": message},
-        )
+        values = {"not_before": not_before, "tries": job.tries + 1}
+        if failing:
+            values["failing_since"] = job.failing_since or self.now
+        self._no_project(Event.SUBMIT_DEFERRED, job, submission_id, code, message, status, **values)
 
     def refused(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Certainly no project was made, and the vendor won't make one of this job."""
-        self._require_awaited(seq, submission_id)
-        self._settle(submission_id, "not_created", code=code, message=message, http_status=status)
-        self._move(
-            Event.SUBMIT_REFUSED,
-            seq,
-            {**FREE, "error_code": code, "error_message": message, "finished_at": self.now},
-            submission_id=submission_id,
-            detail={"submission": submission_id, "code": code, "message": message},
-        )
+        job = self._require_awaited(seq, submission_id)
+        self._no_project(Event.SUBMIT_REFUSED, job, submission_id, code, message, status, finished_at=self.now)
 
     def input_gone(self, seq: int, submission_id: int, message: str, status: int | None) -> bool:
         """Certainly no project was made, as the vendor hasn't got an input any more that was uploaded.
@@ -195,13 +175,14 @@ class Answers(Moves):
         The job's files are brought again, and those of other jobs that wait with the same uploads. False, and nothing
         is written, where nothing was uploaded for it, or that was of no avail the last times.
         """
-        self._require_awaited(seq, submission_id)
+        job = self._require_awaited(seq, submission_id)
         uploads = self.connection.execute(_UPLOADS, {"at_seq": seq}).scalars().all()
         last = self.connection.execute(_LAST_CODES, {"at_seq": seq, "before": submission_id}).scalars().all()
         if not uploads or last == [INPUT_GONE] * UPLOADED_AGAIN:
             return False
         self.connection.execute(forgotten(uploads, self.now))
-        self.deferred(seq, submission_id, INPUT_GONE, message, self.now, status)
+        values = {"not_before": self.now, "tries": job.tries + 1}
+        self._no_project(Event.SUBMIT_DEFERRED, job, submission_id, INPUT_GONE, message, status, **values)
         self.connection.execute(
             update(table(Job))
             .where(Job.state == State.UPLOADED.value)
@@ -212,12 +193,27 @@ class Answers(Moves):
 
     def lost(self, seq: int, submission_id: int, code: str, message: str, status: int | None) -> None:
         """Nobody can know whether a project was made: the job is held."""
-        self._require_awaited(seq, submission_id)
-        self._settle(submission_id, "unknown", code=code, message=message, http_status=status)
+        job = self._require_awaited(seq, submission_id)
+        self._no_project(Event.SUBMIT_LOST, job, submission_id, code, message, status)
+
+    def _no_project(
+        self,
+        event: Event,
+        job: Any,
+        submission_id: int,
+        code: str,
+        message: str,
+        status: int | None,
+        **values: Any,
+    ) -> None:
+        """Settle a submission that gave the job no project, and take the job through `event`; its lease falls."""
+        outcome = "unknown" if event is Event.SUBMIT_LOST else "not_created"
+        self._settle(submission_id, outcome, code=code, message=message, http_status=status)
         self._move(
-            Event.SUBMIT_LOST,
-            seq,
-            {**FREE, "error_code": code, "error_message": message},
+            event,
+            job.seq,
+            {**FREE, "error_code": code, "error_message": message, **values},
+            job=job,
             submission_id=submission_id,
             detail={"submission": submission_id, "code": code, "message": message},
         )
