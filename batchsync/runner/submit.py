@@ -18,7 +18,7 @@ from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import kind_of
 from batchsync.runner.stage import Stage
 from batchsync.runner.telling import told
-from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Trouble, Unknown
+from batchsync.vendor.port import Created, Next, NotCreated, SubmitRequest, Submitted, Unknown
 
 log = logging.getLogger("batchsync.run")
 
@@ -155,45 +155,35 @@ class Submissions:
             await self._unknown(intent, outcome)
 
     async def _not_created(self, intent: Intent, outcome: NotCreated, left: float) -> None:
+        """Have the job sent again later, its files uploaded anew if the vendor hasn't got them; or have it fail."""
         floor, trouble = self.floor, outcome.trouble
         seq, submission = intent.job.seq, intent.submission_id
         code, message, status = trouble.code, trouble.message, trouble.status
         floor.learn(trouble, left)
-        now = floor.clock.now()
-        if trouble.next is Next.GONE and await self._is_brought_again(intent, trouble):
-            return
+        not_before, then = floor.clock.now(), ""
         again = trouble.next is Next.AGAIN
-        hopeless = again and floor.is_alone(intent.job, Lane.SUBMISSION)
-        if trouble.next in (Next.REFUSED, Next.GONE) or hopeless:
+        if trouble.next is Next.GONE and await floor.ledger.write(
+            lambda w: w.input_gone(seq, submission, message, status)
+        ):
+            then = "; its files are uploaded again"
+        elif trouble.next in (Next.REFUSED, Next.GONE) or (again and floor.is_alone(intent.job, Lane.SUBMISSION)):
             await floor.ledger.write(lambda w: w.refused(seq, submission, code, message, status))
             floor.count_failure(intent.job, code, message)
             return
-        not_before = now
-        if trouble.next is Next.FATAL:
-            floor.close(Stopped.UNAUTHORIZED)
-        elif trouble.next is Next.BROKE:
-            floor.out_of_credits()
-        elif trouble.next is not Next.PACED:
-            not_before = floor.retry_at(intent.job.tries, trouble.retry_after)
+        else:
+            if trouble.next is Next.FATAL:
+                floor.close(Stopped.UNAUTHORIZED)
+            elif trouble.next is Next.BROKE:
+                floor.out_of_credits()
+            elif trouble.next is not Next.PACED:
+                not_before = floor.retry_at(intent.job.tries, trouble.retry_after)
+            await floor.ledger.write(
+                lambda w: w.deferred(seq, submission, code, message, not_before, status, failing=again)
+            )
         extra = told("not_created", job=intent.job.id, code=code, status=status)
-        log.info("job %s was not created: %s (%s)", intent.job.id, message, code, extra=extra)
-        await floor.ledger.write(
-            lambda w: w.deferred(seq, submission, code, message, not_before, status, failing=again)
-        )
+        log.info("job %s was not created: %s (%s)%s", intent.job.id, message, code, then, extra=extra)
         floor.left_vendor()
         floor.ring(State.UPLOADED, not_before)
-
-    async def _is_brought_again(self, intent: Intent, trouble: Trouble) -> bool:
-        """Send a job back for its files to be uploaded anew, as the vendor hasn't got them: twice at most."""
-        floor, seq, submission = self.floor, intent.job.seq, intent.submission_id
-        if not await floor.ledger.write(lambda w: w.input_gone(seq, submission, trouble.message, trouble.status)):
-            return False
-        extra = told("not_created", job=intent.job.id, code=trouble.code, status=trouble.status)
-        words = "job %s was not created: %s; its files are uploaded again"
-        log.info(words, intent.job.id, trouble.message, extra=extra)
-        floor.left_vendor()
-        floor.ring(State.UPLOADED)
-        return True
 
     async def _unknown(self, intent: Intent, outcome: Unknown) -> None:
         seq, submission = intent.job.seq, intent.submission_id
