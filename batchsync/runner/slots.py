@@ -48,10 +48,9 @@ class Slots:
         mine = [_Wish(item) for item in items]
         self._wishes += mine
         try:
-            while any(wish.answer is None for wish in mine):
-                async with self._asking:
-                    if any(wish.answer is None for wish in mine):
-                        await self._ask()
+            async with self._asking:
+                while any(wish.answer is None for wish in mine):
+                    await self._ask()
         finally:
             self._wishes = [wish for wish in self._wishes if wish not in mine]
         given = []
