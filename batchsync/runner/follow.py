@@ -63,7 +63,7 @@ class Looks:
         if project.status == "complete" and job.submitted_at and job.rendered_at is None:
             self._ended(job, job.submitted_at)
         if not project.enabled:
-            await self._deleted(job, credits)
+            await self._not_there(job, "deleted", credits, "the project was deleted at the vendor")
         elif project.status in ("error", "canceled") and credits and self._may_be_refunded(job):
             await self._look_later(job, project, floor.clock.now() + floor.options.poll_interval)
         elif project.status == "error":
@@ -142,10 +142,6 @@ class Looks:
             )
         )
         floor.ring(State.RENDERING, look_at)
-
-    async def _deleted(self, job: ClaimedJob, credits: int | None) -> None:
-        """The vendor says so itself."""
-        await self._not_there(job, "deleted", credits, "the project was deleted at the vendor")
 
     async def _missing(self, job: ClaimedJob, trouble: Trouble) -> None:
         """The vendor knows no such project: believed only when it says so for a while, as it is paid for."""
