@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,9 +14,9 @@ from batchsync.ledger.claims import ClaimedJob
 from batchsync.ledger.views import SavedOutput, Views
 from batchsync.model.states import State
 from batchsync.runner import saving
-from batchsync.runner.floor import LEASE_SECONDS, Floor, Lane
+from batchsync.runner.floor import Floor, Lane
 from batchsync.runner.receiving import receive
-from batchsync.runner.stage import LOOK_SECONDS, Stage
+from batchsync.runner.stage import Stage, due_jobs
 from batchsync.runner.telling import told
 from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
 
@@ -55,14 +54,7 @@ class Downloads:
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `rendered` to `complete`."""
         capacity = self.floor.options.transfers * JOBS_PER_TRANSFER
-        return Stage(State.RENDERED, self.floor, capacity, self.claim, self.work)
-
-    async def claim(self, free: int) -> Sequence[ClaimedJob]:
-        """Jobs that lie in the ledger; others are handed over by the follow stage."""
-        floor = self.floor
-        return await floor.ledger.write(
-            lambda w: w.claim(floor.run_id, State.RENDERED, free, LEASE_SECONDS, within=LOOK_SECONDS)
-        )
+        return Stage(State.RENDERED, self.floor, capacity, due_jobs(State.RENDERED, self.floor), self.work)
 
     async def work(self, job: ClaimedJob) -> None:
         """Save all files of one job."""

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import replace
 
 from batchsync.ledger.claims import ClaimedJob
 from batchsync.model.credits import clip_seconds
 from batchsync.model.renders import stalled_after
 from batchsync.model.states import State
-from batchsync.runner.floor import LEASE_SECONDS, LEAST_TRIES, REFUSED_LOOKS, Floor, Links
+from batchsync.runner.floor import LEAST_TRIES, REFUSED_LOOKS, Floor, Links
 from batchsync.runner.options import Stopped
 from batchsync.runner.pacer import Priority
 from batchsync.runner.schedule import kind_of
-from batchsync.runner.stage import LOOK_SECONDS, Stage
+from batchsync.runner.stage import Stage, due_jobs
 from batchsync.runner.telling import told
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
@@ -37,14 +36,7 @@ class Looks:
 
     def stage(self) -> Stage[ClaimedJob]:
         """The stage that brings jobs from `rendering` to `rendered`, or to a bad end."""
-        floor = self.floor
-
-        async def claim(free: int) -> Sequence[ClaimedJob]:
-            return await floor.ledger.write(
-                lambda w: w.claim(floor.run_id, State.RENDERING, free, LEASE_SECONDS, within=LOOK_SECONDS)
-            )
-
-        return Stage(State.RENDERING, floor, AT_ONCE, claim, self.work)
+        return Stage(State.RENDERING, self.floor, AT_ONCE, due_jobs(State.RENDERING, self.floor), self.work)
 
     async def work(self, job: ClaimedJob) -> None:
         """Look at one project."""

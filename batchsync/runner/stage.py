@@ -12,8 +12,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from batchsync.errors import DiskFull, IllegalTransition, LeaseLost
+from batchsync.ledger.claims import ClaimedJob
 from batchsync.model.states import State
-from batchsync.runner.floor import Floor
+from batchsync.runner.floor import LEASE_SECONDS, Floor
 
 log = logging.getLogger("batchsync.run")
 
@@ -32,6 +33,18 @@ class Piece(Protocol):
 
 
 Work = TypeVar("Work", bound=Piece)
+Claim = Callable[[int], Awaitable[Sequence[Work]]]
+
+
+def due_jobs(state: State, floor: Floor) -> Claim[ClaimedJob]:
+    """The usual claim: jobs in `state` that lie in the ledger and are due, up to as many as are asked for."""
+
+    async def claim(free: int) -> Sequence[ClaimedJob]:
+        return await floor.ledger.write(
+            lambda w: w.claim(floor.run_id, state, free, LEASE_SECONDS, within=LOOK_SECONDS)
+        )
+
+    return claim
 
 
 class Stage(Generic[Work]):
@@ -48,7 +61,7 @@ class Stage(Generic[Work]):
         source: State,
         floor: Floor,
         capacity: int,
-        claim: Callable[[int], Awaitable[Sequence[Work]]],
+        claim: Claim[Work],
         work: Callable[[Work], Awaitable[None]],
         may_claim: Callable[[], bool] = lambda: True,
     ) -> None:
