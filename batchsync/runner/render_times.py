@@ -98,7 +98,7 @@ class RenderTimes:
         tables = self._of(kind)
         own = tables[-1]
         if own.asked >= own.stale:
-            own.plan = self._plan(self._left(tables, self.least_gap))
+            own.plan = self._plan(self._left(tables))
             own.stale = own.asked + min(own.asked // 4 + 1, NEWS)
         planned = own.plan[round(_place(age))] if age < LONGEST_SECONDS else math.inf
         return age + max(self.least_gap, min(planned - age, LONGEST_GAP_SECONDS))
@@ -108,19 +108,14 @@ class RenderTimes:
         for table in self._tables.values():
             table.stale = 0
 
-    def expected(self, kind: RenderKind) -> float:
-        """The median time of such a render."""
-        left = self._left(self._of(kind), USUAL_GAP_SECONDS)
-        return next((_EDGES[n] for n, share in enumerate(left) if share <= 0.5), LONGEST_SECONDS)
-
     def _of(self, kind: RenderKind) -> list[_Table]:
         """The tables that a kind counts in, from all renders' to its own, which clips share within a factor √2."""
         length = math.ceil(2 * math.log2(max(kind.clip_seconds, 0.5)))
         return [self._tables[()], self._tables[kind.mode,], self._tables[kind.mode, length]]
 
-    def _left(self, tables: list[_Table], gap: float) -> list[float]:
-        """The share of renders that is still running at each edge of the spans; see `_usual` for `gap`."""
-        usual, slowly, everyone = _usual(gap), _slowly(), tables[0]
+    def _left(self, tables: list[_Table]) -> list[float]:
+        """The share of renders that is still running at each edge of the spans."""
+        usual, slowly, everyone = _usual(self.least_gap), _slowly(), tables[0]
         # Where far fewer ended at ages not long before than should have, what was believed of later ages is as wrong.
         # That none has ended fast is no such news: how fast that would be, nobody believed to know.
         foreseen = aged = ended = 0.0
