@@ -218,8 +218,8 @@ class Floor:
             self.got_through(Lane.LOOK)
         return answer
 
-    def learn(self, trouble: Trouble | None, left: float | None = None) -> None:
-        """Take note of how a request to the API went that left at `left` in monotonic seconds (None: well)."""
+    def learn(self, trouble: Trouble | None, left: float) -> None:
+        """Take note of how a request to the API went (None: well), which left at `left` in monotonic seconds."""
         if trouble is not None and trouble.next is Next.AGAIN:
             self.outage.streak += 1
             self.outage.last = self.clock.monotonic()
@@ -236,7 +236,7 @@ class Floor:
             return
         if trouble is not None and trouble.next is Next.PACED:
             before = self.pacer.paused_for
-            self.pacer.limited(trouble.retry_after, left)
+            self.pacer.limited(left, trouble.retry_after)
             if before < TOLD_SECONDS <= self.pacer.paused_for:
                 seconds = self.pacer.paused_for
                 extra = told("rate_limited", seconds=round(seconds, 1))

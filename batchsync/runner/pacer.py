@@ -62,16 +62,14 @@ class Pacer:
         self.pace.give_back(count)
         self._wake_first()
 
-    def succeeded(self, left: float | None = None) -> None:
+    def succeeded(self, left: float) -> None:
         """Tell of an answer that was no 'too many requests', to a request that left at `left` (monotonic seconds)."""
-        now = self._clock.monotonic()
-        self.pace.succeeded(now, now if left is None else left)
+        self.pace.succeeded(self._clock.monotonic(), left)
         self._wake_first()
 
-    def limited(self, retry_after: float | None, left: float | None = None) -> None:
-        """Tell of a 'too many requests'; `retry_after` in seconds, `left` as for `succeeded`."""
-        now = self._clock.monotonic()
-        self.pace.limited(now, now if left is None else left, retry_after)
+    def limited(self, left: float, retry_after: float | None) -> None:
+        """Tell of a 'too many requests'; `left` as for `succeeded`, `retry_after` in seconds."""
+        self.pace.limited(self._clock.monotonic(), left, retry_after)
 
     def pause(self, seconds: float) -> None:
         """Let nothing go for a while."""

@@ -61,6 +61,11 @@ def claimed(ledger: Ledger) -> ClaimedJob:
     return job
 
 
+def learn(floor: Floor, trouble: Trouble | None) -> None:
+    """An answer to a request that left just now."""
+    floor.learn(trouble, floor.clock.monotonic())
+
+
 # --- links ---
 
 
@@ -77,17 +82,17 @@ def test_links_that_were_just_given_are_tried_whatever_their_time_says() -> None
 
 def test_a_hiccup_or_two_make_nobody_wait(floor: Floor) -> None:
     for _ in range(OUTAGE_STREAK - 1):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     assert floor.pacer.paused_for == 0
-    floor.learn(None)
+    learn(floor, None)
     for _ in range(OUTAGE_STREAK - 1):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     assert floor.pacer.paused_for == 0
 
 
 def test_failures_in_a_row_make_everybody_wait(floor: Floor) -> None:
     for _ in range(OUTAGE_STREAK):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     assert 0 < floor.pacer.paused_for <= 1.0
     assert floor.outage.since is not None
     assert floor.outage.message == "no answer"
@@ -95,10 +100,10 @@ def test_failures_in_a_row_make_everybody_wait(floor: Floor) -> None:
 
 def test_failures_of_requests_that_were_under_way_make_no_longer_pause(floor: Floor) -> None:
     for _ in range(OUTAGE_STREAK):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     pause = floor.pacer.paused_for
     for _ in range(50):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     assert floor.pacer.paused_for == pause
     assert floor.outage.pauses == 1
 
@@ -106,9 +111,9 @@ def test_failures_of_requests_that_were_under_way_make_no_longer_pause(floor: Fl
 def test_an_outage_is_asked_about_less_and_less_often_but_never_seldom(floor: Floor, clock: Hands) -> None:
     pauses, began = [], clock.at
     for _ in range(OUTAGE_STREAK - 1):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     for _ in range(12):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
         pauses.append(floor.pacer.paused_for)
         clock.at += floor.pacer.paused_for
     assert pauses[0] <= 1.0
@@ -120,35 +125,35 @@ def test_an_outage_is_asked_about_less_and_less_often_but_never_seldom(floor: Fl
 @pytest.mark.parametrize("answer", [None, PACED, *OTHERS], ids=lambda a: a.next if a else "well")
 def test_any_answer_at_all_ends_an_outage(floor: Floor, answer: Trouble | None) -> None:
     for _ in range(OUTAGE_STREAK + 3):
-        floor.learn(DOWN)
-    floor.learn(answer)
+        learn(floor, DOWN)
+    learn(floor, answer)
     assert (floor.outage.streak, floor.outage.pauses, floor.outage.since) == (0, 0, None)
 
 
 def test_a_refused_key_is_no_sign_that_the_key_ever_worked(floor: Floor) -> None:
-    floor.learn(DOWN)
-    floor.learn(Trouble(Next.FATAL, "unauthorized", "no"))
+    learn(floor, DOWN)
+    learn(floor, Trouble(Next.FATAL, "unauthorized", "no"))
     assert not floor.answered
-    floor.learn(Trouble(Next.REFUSED, "bad_request", "no"))
+    learn(floor, Trouble(Next.REFUSED, "bad_request", "no"))
     assert floor.answered
 
 
 def test_too_many_requests_slow_all_of_them_down(floor: Floor, clock: Hands) -> None:
     rate = floor.pacer.pace.rate
-    floor.learn(PACED)
+    learn(floor, PACED)
     assert floor.pacer.paused_for == pytest.approx(7.0)
     clock.at += 7.0
-    floor.learn(None, clock.at)
+    learn(floor, None)
     assert floor.pacer.pace.rate < rate
     assert floor.outage.since is None, "that is no outage"
 
 
 def test_good_answers_quicken_the_pace_and_outages_do_not(floor: Floor) -> None:
     rate = floor.pacer.pace.rate
-    floor.learn(None)
+    learn(floor, None)
     assert floor.pacer.pace.rate > rate
     rate = floor.pacer.pace.rate
-    floor.learn(DOWN)
+    learn(floor, DOWN)
     assert floor.pacer.pace.rate == rate
 
 
@@ -215,7 +220,7 @@ async def test_what_others_got_through_before_an_outage_says_nothing_of_a_job(
     clock.at += 601
     floor.got_through(Lane.LOOK)
     for _ in range(OUTAGE_STREAK):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     job = claimed(ledger)
     await floor.failed(job, DOWN)
     assert columns(path, job.seq, "state") == ("planned",)
@@ -231,14 +236,14 @@ def said(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> C
 
 def test_an_outage_and_its_end_are_told_once_each(floor: Floor, clock: Hands, said: Callable[[], list[str]]) -> None:
     for _ in range(OUTAGE_STREAK):
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     assert said() == [], "a hiccup is nothing to read about"
     for _ in range(50):
         clock.at += 1
-        floor.learn(DOWN)
+        learn(floor, DOWN)
     assert said() == ["the vendor is out of reach: no answer; waiting for it"]
-    floor.learn(None)
-    floor.learn(None)
+    learn(floor, None)
+    learn(floor, None)
     assert said()[1:] == ["the vendor answers again: going on"]
 
 

@@ -130,7 +130,7 @@ async def test_several_turns_at_once_are_no_more_than_are_there() -> None:
 async def test_the_first_in_line_goes_on_as_soon_as_an_episode_ends() -> None:
     clock = Still()
     pacer = Pacer(None, clock)
-    pacer.limited(None)
+    pacer.limited(clock.at, None)
     clock.at += 1.0
     went: list[int] = []
 
