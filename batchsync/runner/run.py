@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import signal
 import threading
@@ -40,15 +41,16 @@ from batchsync.vendor.port import Vendor, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
 
-HEARTBEAT_SECONDS = 10.0
-TICK_SECONDS = 0.5
-START_PATIENCE_SECONDS = 30.0
-CREDIT_LOOK_SECONDS = 15.0
-GOODBYE_SECONDS = 5.0
+HEARTBEAT_SECONDS = 10.0  # of the leases' 60: a few that come late lose nothing
+TICK_SECONDS = 0.5  # how often limits are looked at
+START_PATIENCE_SECONDS = 30.0  # at most, with a vendor that can't be reached at the start
+CREDIT_LOOK_SECONDS = 15.0  # between two looks whether there is credit again
+DOUBT_LOOK_SECONDS = 15.0  # likewise, at what the balance says of lost answers
+GOODBYE_SECONDS = 5.0  # at most, for a question by the way or at the end
+# A signal ends a run within 10 s: submissions have 7 (`submit.STOP_SECONDS`), then the last question has this.
 HURRIED_GOODBYE_SECONDS = 1.0
-DOUBT_LOOK_SECONDS = 15.0
-PAST_RENDERS = 1000  # of the ledger's, that a run learns from how long renders take
 LAST_RESORT_SECONDS = 9.5
+PAST_RENDERS = 1000  # of the ledger's, that a run learns from how long renders take
 NO_GOODBYE = frozenset({Stopped.UNREACHABLE, Stopped.UNAUTHORIZED, Stopped.DISK_FULL})
 
 
@@ -67,6 +69,12 @@ def _one_error() -> Iterator[None]:
         raise next((leaf for leaf in leaves if isinstance(leaf, BatchsyncError)), leaves[0]) from None
 
 
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]
+
+
 async def _soon(floor: Floor, ask: Callable[[], Awaitable[None]]) -> None:
     """Ask the vendor something by the way: not for long, and no longer than until the run is to stop."""
     async with anyio.create_task_group() as tasks:
@@ -79,12 +87,6 @@ async def _soon(floor: Floor, ask: Callable[[], Awaitable[None]]) -> None:
         with anyio.move_on_after(GOODBYE_SECONDS):
             await ask()
         tasks.cancel_scope.cancel()
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in _leaves(part)]
-    return [error]
 
 
 class Run:
@@ -110,14 +112,12 @@ class Run:
         self._clock = clock or SystemClock()
         self._watch = watch
         self._started = self._clock.monotonic()
-        self._start_patience = min(options.patience, START_PATIENCE_SECONDS)
         self._stopped: Stopped | None = None
         self._throughput = Throughput()
         self._usual: float | None = None
         self._jobs = 0
         self._floor: Floor | None = None
         self._hello_scope = anyio.CancelScope()
-        self._last_resort: threading.Timer | None = None
 
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
@@ -175,7 +175,8 @@ class Run:
             outer.start_soon(self._listen)
             books = Books(self._vendor, writer, self.id)
             first: Statement | None = None
-            with self._hello_scope, anyio.move_on_after(self._start_patience) as patience:
+            most = min(self._options.patience, START_PATIENCE_SECONDS)
+            with self._hello_scope, anyio.move_on_after(most) as patience:
                 first = await books.first()
             if patience.cancelled_caught:
                 log.error("the vendor can't be reached", extra=told("unreachable"))
@@ -246,8 +247,8 @@ class Run:
 
     async def _supervise(self, floor: Floor, books: Books) -> None:
         """Return when the run is over; meanwhile watch its limits, and tell the watcher how it stands."""
-        looked = told = self._clock.monotonic()
-        doubts, doubted = 0, -DOUBT_LOOK_SECONDS
+        looked = shown = self._clock.monotonic()
+        doubts, doubted = 0, -math.inf
         while floor.stopped is None:
             self._check_limits(floor)
             if floor.stopped is None and await self._is_done(floor):
@@ -259,10 +260,10 @@ class Run:
             if floor.broke and now - looked > CREDIT_LOOK_SECONDS:
                 looked = now
                 await _soon(floor, lambda: self._look_for_credit(floor))
-            if self._watch is not None and now - told >= self._watch.seconds:
+            if self._watch is not None and now - shown >= self._watch.seconds:
                 self._watch.show(await floor.ledger.read(self._view))
                 # A view of a large ledger takes its time: never spend more than a few percent on it.
-                told = self._clock.monotonic() + 20 * (self._clock.monotonic() - now)
+                shown = self._clock.monotonic() + 20 * (self._clock.monotonic() - now)
             await floor.rest(TICK_SECONDS)
 
     def _check_limits(self, floor: Floor) -> None:
@@ -311,9 +312,9 @@ class Run:
                 self._stopped = Stopped.SIGNAL
                 self._hello_scope.cancel()
                 # A name that doesn't resolve or a disk that hangs can't be cancelled; the ledger bears a hard end.
-                self._last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (3,))
-                self._last_resort.daemon = True
-                self._last_resort.start()
+                last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (3,))
+                last_resort.daemon = True
+                last_resort.start()
                 log.warning("%s: stopping; once more stops at once", signal.Signals(number).name)
                 if self._floor is not None:
                     self._floor.stop(Stopped.SIGNAL)
@@ -361,6 +362,8 @@ class Run:
             log.error("%s", error)
         finally:
             writer.close()
+
+    # --- how it stands ---
 
     def _view(self, views: Views) -> Snapshot:
         now = self._clock.monotonic()
