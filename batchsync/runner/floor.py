@@ -118,21 +118,21 @@ class Floor:
         self.options = options
         self.clock = clock
         self.run_id = ledger.run_id
-        self.upload_scope = scope
+        self.scope = scope  # what uploads and the pace hold for: the account, or the API's address if it isn't told
         self.pacer = Pacer(options.rate, clock, pace)
         self.schedule = Schedule(options.poll_interval)
         self.transfers = anyio.CapacityLimiter(options.transfers)
         self.outage = Outage()
         self.ways = {lane: Way() for lane in Lane}
-        self.answered = False
-        self.refused_looks = 0
+        self.answered = False  # whether the key was ever good for anything
+        self.refused_looks = 0  # in a row, for the key
         self.jobs = 0  # that the run has taken on
-        self.failures = 0
+        self.failures = 0  # jobs that ended badly
         self.doubts = 0  # submissions whose answer was lost
         self.capped = False  # the next job would pass --max-credits
         self.full = False  # as many jobs are at the vendor as may be there
-        self.broke = False
-        self.over = False
+        self.broke = False  # out of credits, and waiting for more
+        self.over = False  # everything is done
         # Links to finished files: signed and short-lived, so never written down; a fresh look gives new ones.
         self.links: dict[int, Links] = {}
         self.stages: dict[State, Stage[Any]] = {}
@@ -202,6 +202,18 @@ class Floor:
         """Whether new submissions may start."""
         return self.closed is None and self.stopped is None and not self.broke and not self.over
 
+    @property
+    def waits_for(self) -> str | None:
+        """What holds everything up right now, in words for people; None if nothing does."""
+        pause = self.pacer.paused_for
+        if self.outage.since is not None and self.outage.streak >= OUTAGE_STREAK:
+            return f"vendor out of reach ({self.outage.message}), next try in {pause:.0f} s"
+        if pause > 1:
+            return f"rate limited by the vendor, next try in {pause:.0f} s"
+        if self.broke:
+            return "out of credits, waiting for more"
+        return None
+
     # --- requests to the API ---
 
     async def ask(self, call: Callable[[], Awaitable[T]], priority: Priority = Priority.WORK) -> T:
@@ -253,7 +265,7 @@ class Floor:
         """Write down the limit that holds this run up, and share it with the runs beside this one."""
         limit = self.pacer.held_up_by
         if limit is not None:
-            share = await self.ledger.write(lambda w: w.note_pace(self.upload_scope, self.run_id, limit))
+            share = await self.ledger.write(lambda w: w.note_pace(self.scope, self.run_id, limit))
             self.pacer.pace.share(share)
 
     def got_through(self, lane: Lane) -> None:

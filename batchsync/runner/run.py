@@ -351,7 +351,7 @@ class Run:
 
         def write(w: Writes) -> None:
             if floor is not None and limit is not None:
-                w.leave_pace(floor.upload_scope, self.id, limit)
+                w.leave_pace(floor.scope, self.id, limit)
             w.release(self.id)
             w.end_run(stopped)
 
@@ -373,7 +373,7 @@ class Run:
             views.credits(self._manifest_id),
             now - self._started,
             self._stopped,
-            self._waiting(),
+            self._floor.waits_for if self._floor else None,
             self._options.max_credits,
         )
         self._throughput.note(now, seen.ended)
@@ -381,19 +381,6 @@ class Run:
         in_flight = min(self._options.max_in_flight, seen.total - seen.ended)
         left = seconds_left(seen.total - seen.ended, rate, self._usual, in_flight)
         return replace(seen, rate=rate, left=left, flight=views.flight(self._manifest_id))
-
-    def _waiting(self) -> str | None:
-        floor = self._floor
-        if floor is None:
-            return None
-        pause = floor.pacer.paused_for
-        if floor.outage.since is not None and floor.outage.streak > 2:
-            return f"vendor out of reach ({floor.outage.message}), next try in {pause:.0f} s"
-        if pause > 1:
-            return f"rate limited by the vendor, next try in {pause:.0f} s"
-        if floor.broke:
-            return "out of credits, waiting for more"
-        return None
 
     def snapshot(self) -> Snapshot:
         """How the run stands now, from the ledger."""

@@ -69,7 +69,7 @@ class Uploads:
         floor = self.floor
         if free < floor.options.transfers:
             return ()
-        ahead, scope = floor.ahead, floor.upload_scope
+        ahead, scope = floor.ahead, floor.scope
         until = floor.clock.now() + REUSE_MARGIN_SECONDS
         got = await floor.ledger.write(
             lambda w: w.claim_uploads(floor.run_id, free, LEASE_SECONDS, ahead, scope, until, within=LOOK_SECONDS)
@@ -110,7 +110,7 @@ class Uploads:
 
     async def _find(self, assets: Sequence[Asset]) -> tuple[dict[Asset, AtVendor], dict[str, MediaFacts]]:
         """Those of `assets` that are at the vendor, and stay there for long enough; of all, what the plan saw."""
-        scope, until = self.floor.upload_scope, self.floor.clock.now() + REUSE_MARGIN_SECONDS
+        scope, until = self.floor.scope, self.floor.clock.now() + REUSE_MARGIN_SECONDS
 
         def look(views: Views) -> tuple[dict[Asset, AtVendor], dict[str, MediaFacts]]:
             rows = {asset: views.upload(scope, asset.digest, asset.kind, until) for asset in assets}
@@ -154,7 +154,7 @@ class Uploads:
         log.info("uploaded %s", asset.path, extra=told("uploaded", file=asset.path, bytes=size))
         there = AtVendor(given.slot.file_path, floor.clock.now() + KEPT_SECONDS)
         await floor.ledger.write(
-            lambda w: w.uploaded(floor.upload_scope, asset.digest, asset.kind, size, there.path, there.until)
+            lambda w: w.uploaded(floor.scope, asset.digest, asset.kind, size, there.path, there.until)
         )
         return there
 
