@@ -51,7 +51,7 @@ class Writes(Intake, Uploads, Answers, Outcomes, Decisions, Paces):
 
 
 class Ledger:
-    """A ledger on disk. `location` is a path (SQLite) or a database URL.
+    """A ledger on disk. `location` is a path (SQLite) or a database URL; `path` is the file, None of a server's.
 
     `write` and `read` run a function in one transaction and return its result; both block, and belong in a thread
     where an event loop runs (`GroupCommit`). Raises LedgerError and its kinds.
@@ -59,28 +59,23 @@ class Ledger:
 
     def __init__(self, location: str, *, create: bool = False, clock: Clock | None = None) -> None:
         self.url = ledger_url(location)
-        self.location = str(sqlite_path(self.url) or self.url.render_as_string(hide_password=True))
+        self.path = sqlite_path(self.url)
+        self.location = str(self.path or self.url.render_as_string(hide_password=True))
         self.clock = clock or SystemClock()
-        path = sqlite_path(self.url)
-        if path is not None and not path.exists():
+        if self.path is not None and not self.path.exists():
             if not create:
                 raise LedgerMissing(
-                    f"there is no ledger at {path}", hint="`batchsync run MANIFEST` makes one; or use --ledger"
+                    f"there is no ledger at {self.path}", hint="`batchsync run MANIFEST` makes one; or use --ledger"
                 )
-            create_private(path)
+            create_private(self.path)
         self._writer = make_engine(self.url, write=True)
         self._prompt = make_engine(self.url, write=True, patience_ms=0)
         self._reader = make_engine(self.url, write=False)
-        with self._closing_on_error():
+        try:
             # Looked at before it is written to: somebody else's database stays as it is.
             if create and patiently(lambda: schema.revision(self._reader)) is None:
                 patiently(lambda: schema.create(self._writer))
             patiently(lambda: schema.require_current(self._reader))
-
-    @contextmanager
-    def _closing_on_error(self) -> Any:
-        try:
-            yield
         except BaseException:
             self.close()
             raise
@@ -175,11 +170,6 @@ class Ledger:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    @property
-    def path(self) -> Path | None:
-        """The file of a SQLite ledger."""
-        return sqlite_path(self.url)
 
 
 @dataclass(slots=True)

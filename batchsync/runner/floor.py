@@ -132,7 +132,7 @@ class Floor:
         self.capped = False  # the next job would pass --max-credits
         self.full = False  # as many jobs are at the vendor as may be there
         self.broke = False  # out of credits, and waiting for more
-        self.over = False  # everything is done
+        self.over = False  # it ends: nothing more is to start
         # Links to finished files: signed and short-lived, so never written down; a fresh look gives new ones.
         self.links: dict[int, Links] = {}
         self.stages: dict[State, Stage[Any]] = {}
