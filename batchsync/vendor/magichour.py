@@ -58,14 +58,14 @@ class MagicHour:
 
     async def account(self) -> Account:
         """Tier and balance. Raises VendorTrouble."""
-        answer = await self._get("/v1/account")
+        answer = await self._free("GET", "/v1/account")
         return _usable(answer, wire.account)
 
     async def project(self, project_id: str) -> Project:
         """The project as the vendor states it now. Raises VendorTrouble, also for an id that can't be one."""
         if not wire.is_project_id(project_id):
             raise VendorTrouble(Trouble(Next.REFUSED, "bad_project_id", "That is not a project id of the vendor"))
-        answer = await self._get(f"/v1/video-projects/{project_id}")
+        answer = await self._free("GET", f"/v1/video-projects/{project_id}")
         return _usable(answer, lambda got: wire.project(got, project_id))
 
     async def upload_slots(self, items: Sequence[tuple[Literal["video", "audio"], str]]) -> list[UploadSlot]:
@@ -97,9 +97,6 @@ class MagicHour:
         return transfer.Receiving(
             self._lines.storage, download, offset=offset, validator=validator, clock=self._clock
         )
-
-    async def _get(self, path: str) -> wire.Answer:
-        return await self._free("GET", path)
 
     async def _free(self, method: str, path: str, content: bytes | None = None) -> wire.Answer:
         """A request that costs nothing: its answer with a 2xx, or VendorTrouble."""

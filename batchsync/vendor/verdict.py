@@ -115,7 +115,7 @@ def storage_failure(status: int, headers: Mapping[str, str], now: float) -> Trou
     return Trouble(rule.storage, rule.code, _answered("storage", status), retry_after(headers, now), status)
 
 
-def unreadable(fault: wire.Unreadable, status: int | None = None) -> Trouble:
+def unreadable(fault: wire.Unreadable, status: int) -> Trouble:
     """What an answer that can't be used means, for all but a submission."""
     return Trouble(Next.GARBAGE, fault.code, f"The vendor's answer can't be used: {fault.words}", status=status)
 
