@@ -1,6 +1,6 @@
 """How much of an unannounced limit the pace uses, and how often it is told no: many limits, on a simulated clock.
 
-    python tests/bench/limits.py [words…] [--minutes N]
+    python tests/bench/limits.py [words…] [--minutes N] [--seed N]
 
 Each row is one kind of limit; `words` choose the rows that contain them all. `used` is the share of what the limit
 allowed that was let through after the first minute (after a change: from its second minute on), `429` the share

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from statistics import NormalDist, mean
 from typing import Protocol
 
+from limits import Bucket, Free
+
 from batchsync.model.renders import RenderKind
-from batchsync.runner.pacer import Pace
+from batchsync.runner.pace import Pace
 from batchsync.runner.schedule import Schedule
 
 JOBS = 10_000
@@ -72,24 +74,6 @@ class Fixed:
         return at
 
 
-class Limit:
-    """A vendor that answers so many requests per second, and says no to the others. None: it answers all."""
-
-    def __init__(self, rate: float | None) -> None:
-        self.rate = rate
-        self._tokens, self._at = rate or 0.0, 0.0
-
-    def allows(self, now: float) -> bool:
-        if self.rate is None:
-            return True
-        self._tokens = min(self.rate, self._tokens + (now - self._at) * self.rate)
-        self._at = now
-        if self._tokens < 1.0:
-            return False
-        self._tokens -= 1.0
-        return True
-
-
 @dataclass(slots=True)
 class Tally:
     """What the vendor's side counts."""
@@ -119,7 +103,7 @@ class Night:
         in_flight: int = IN_FLIGHT,
     ) -> None:
         self.looker, self.renders, self.left = looker, renders, jobs
-        self.limit = Limit(limit)
+        self.limit = Bucket(limit, limit) if limit else Free()
         self.pace = Pace(None, 0.0) if limit else None
         self.tally = Tally()
         self._submitted: dict[int, tuple[Render, float]] = {}
@@ -134,7 +118,7 @@ class Night:
             now = max(now, self._submissions[0] if submits else self._due[0][0])
             while self.pace is not None and not self.pace.take(now):
                 now += max(self.pace.wait(now), 1e-3)
-            answered = self.limit.allows(now)
+            answered = self.limit.admit(now)
             if self.pace is not None and answered:
                 self.pace.succeeded(now, now)
             elif self.pace is not None:
@@ -261,8 +245,7 @@ SHORT: list[tuple[float, float, int]] = [
 ]
 SHORT_WAVES = 4
 SHORT_NIGHTS = 3
-LIMITED = "usual, {:g} requests/s"
-RATE = 8.0
+RATE = 8.0  # requests per second, of the night whose vendor has a limit
 
 
 def others() -> dict[str, Looker]:
@@ -315,7 +298,7 @@ def main(jobs: int) -> None:
     print(f"{'':<25}" + " |".join(f"{name:^23}" for name in ("batchsync", "docs' backoff", "SDK")))
     for name, (vendor, poll_interval) in NIGHTS.items():
         tell(name, vendor, poll_interval, jobs)
-    tell(LIMITED.format(RATE), usual(USUAL, 0.3), 5.0, jobs, RATE)
+    tell(f"usual, {RATE:g} requests/s", usual(USUAL, 0.3), 5.0, jobs, RATE)
     print()
     for sigma in (0.3, 0.5, 0.8):
         bound = least(USUAL, sigma)
