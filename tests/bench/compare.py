@@ -13,12 +13,10 @@ import argparse
 import csv
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 import wave
 from collections.abc import Sequence
@@ -26,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contestants import IN_FLIGHT, POLL_SECONDS
+from processes import Cost, cost_of
 
 from batchsync.sandbox.store import SAMPLE
 
@@ -36,24 +35,22 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one contestant did: `wall` and `cpu` in seconds, `rss` in bytes; requests as the sandbox counted them."""
+    """What one contestant did: how many jobs, at what cost; requests as the sandbox counted them."""
 
     jobs: int
-    wall: float
-    cpu: float
-    rss: int
+    cost: Cost
     requests: dict[str, int]
 
     @property
     def figures(self) -> dict[str, float]:
         gets = self.requests["project"] + self.requests["download"]
         return {
-            "jobs/s": self.jobs / self.wall,
-            "ms CPU/job": 1000 * self.cpu / self.jobs,
+            "jobs/s": self.jobs / self.cost.wall,
+            "ms CPU/job": 1000 * self.cost.cpu / self.jobs,
             "GETs/job": gets / self.jobs,
             "PUTs/job": self.requests["put"] / self.jobs,
             "requests/job": sum(self.requests.values()) / self.jobs,
-            "peak MiB": self.rss / MIB,
+            "peak MiB": self.cost.peak / MIB,
         }
 
 
@@ -91,21 +88,13 @@ def take_turn(contestant: str, jobs: int) -> Turn:
         with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as sandbox:
             assert sandbox.stdout is not None
             api = sandbox.stdout.readline().split()[-1]
-            began = time.monotonic()
-            with (folder / "errors").open("wb") as errors:
-                environment = {**os.environ, "MAGIC_HOUR_API_KEY": "mhk_bench_0123456789"}
-                words = command(contestant, api)
-                child = subprocess.Popen(words, cwd=folder, stdout=errors, stderr=errors, env=environment)
-                _, status, usage = os.wait4(child.pid, 0)
-                child.returncode = os.waitstatus_to_exitcode(status)
-            wall = time.monotonic() - began
+            cost = cost_of(command(contestant, api), folder, env={"MAGIC_HOUR_API_KEY": "mhk_bench_0123456789"})
             with urllib.request.urlopen(f"{api}/_sandbox/state") as answer:
                 state = json.load(answer)
             sandbox.terminate()
-        assert child.returncode == 0, (folder / "errors").read_text()
         assert len(state["projects"]) == jobs, f"{contestant} made {len(state['projects'])} projects of {jobs} jobs"
         requests = {name: sum(outcomes.values()) for name, outcomes in state["requests"].items()}
-        return Turn(jobs, wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, requests)
+        return Turn(jobs, cost, requests)
 
 
 def show(name: str, figures: dict[str, float]) -> None:

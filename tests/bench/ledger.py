@@ -9,25 +9,24 @@ others'.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bigledger import GONE, BigLedger, make
+from processes import Cost, cost_of
 
 from batchsync.ledger.ledger import Ledger, Writes
 from batchsync.ledger.views import Views
@@ -41,39 +40,13 @@ MB = 1_000_000
 REFUSED = 2  # the exit code of a run whose key is refused
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """Of one process: seconds, seconds of CPU, and the most memory that it had in MB."""
-
-    wall: float
-    cpu: float
-    peak: float
-
-    def __str__(self) -> str:
-        return f"{self.wall:6.2f} s {self.cpu:6.2f} s {self.peak:4.0f} MB"
-
-
 # --- commands ---
-
-# A small process in between: what a process is said to have used at most begins with what its parent had.
-LAUNCHER = """
-import json, resource, subprocess, sys, time
-began = time.perf_counter()
-code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL)
-wall, used = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-print(json.dumps([code, wall, used.ru_utime + used.ru_stime, used.ru_maxrss]))
-"""
 
 
 def run(words: Sequence[str], folder: Path) -> Cost:
-    """Run a command to its end."""
-    env = os.environ | {"MAGIC_HOUR_API_KEY": "mhk_bench", "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
-    command = [sys.executable, "-S", "-E", "-c", LAUNCHER, sys.executable, "-m", "batchsync", *words]
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=True)
-    code, wall, cpu, peak = json.loads(done.stdout)
-    if code not in (0, 1, REFUSED):
-        raise SystemExit(f"{' '.join(words)}: {done.stderr}")
-    return Cost(wall, cpu, peak * (1 if sys.platform == "darwin" else 1024) / MB)
+    """Run a command of batchsync to its end."""
+    env = {"MAGIC_HOUR_API_KEY": "mhk_bench", "PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    return cost_of([sys.executable, "-m", "batchsync", *words], folder, env=env, fine=(0, 1, REFUSED))
 
 
 def best(words: Sequence[str], folder: Path) -> Cost:
@@ -227,7 +200,7 @@ def main(sizes: Sequence[int]) -> None:
                 place.mkdir()
                 made[-1][shape] = make(place, size, shape)
             print(f"three ledgers of {size:,} jobs made in {time.perf_counter() - began:.0f} s", flush=True)
-        table("Commands: wall, CPU, peak", sizes, [commands(m["finished"], m["half"]) for m in made], str)
+        table("Commands: wall, CPU, peak", sizes, [commands(m["finished"], m["half"]) for m in made], _cost)
         mine = [statements(m["planned"], number_of(m["planned"]), m["planned"].jobs) for m in made]
         table("A run's statements, all jobs its own, all planned, in ms", sizes, mine, _ms)
         half = [statements(m["half"], number_of(m["half"]), m["half"].jobs) for m in made]
@@ -237,6 +210,10 @@ def main(sizes: Sequence[int]) -> None:
             few = make(m["planned"].ledger.parent, MINE, "planned", "mine")
             others.append(statements(few, number_of(few), MINE))
         table(f"… its own {MINE} beside planned jobs of others, in ms", sizes, others, _ms)
+
+
+def _cost(cost: Cost) -> str:
+    return f"{cost.wall:6.2f} s {cost.cpu:6.2f} s {cost.peak / MB:4.0f} MB"
 
 
 def _ms(value: float) -> str:

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from processes import RSS_BYTES
+
 from batchsync.ledger.ledger import Ledger
 from batchsync.media.probe import Probed
 from batchsync.runner.intake import prepare_at, take_in
@@ -65,8 +67,7 @@ def now() -> tuple[float, float, float]:
 
 def peak_mb() -> float:
     """The most memory that this process has had, in MB."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / MB
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_BYTES / MB
 
 
 def main(rows: int) -> None:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from processes import cost_of
 
 from batchsync.ledger.ledger import Ledger
 
@@ -130,30 +130,21 @@ def fill(path: Path, count: int) -> None:
 
 def measure(path: Path, words: tuple[str, ...]) -> None:
     """Run a report as a process of its own; print its seconds and the most memory that it had."""
-    began = time.perf_counter()
     command = [sys.executable, "-m", "batchsync", "report", "--ledger", str(path), *words]
     with tempfile.TemporaryFile() as out:
-        process = subprocess.Popen(command, stdout=out)
-        _, status, usage = os.wait4(process.pid, 0)
-        wall, size = time.perf_counter() - began, out.seek(0, os.SEEK_END)
-    assert status == 0, words
-    cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e6
-    print(f"  {wall:5.2f} s ({cpu:5.2f} s of CPU), peak {peak:4.0f} MB, {size:>11,} B  {' '.join(words)}", flush=True)
+        cost, size = cost_of(command, Path.cwd(), out=out), out.seek(0, os.SEEK_END)
+    figures = f"{cost.wall:5.2f} s ({cost.cpu:5.2f} s of CPU), peak {cost.peak / 1e6:4.0f} MB, {size:>11,} B"
+    print(f"  {figures}  {' '.join(words)}", flush=True)
 
 
 def main(jobs: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "batchsync.db")
-        # In another process: what this one has had in memory would be counted as its children's.
-        subprocess.run([sys.executable, __file__, str(jobs), str(path)], check=True)
+        fill(path, jobs)
         print(f"{jobs:,} jobs, {jobs * len(EVENTS):,} events, {path.stat().st_size / 1e6:,.0f} MB", flush=True)
         for words in REPORTS:
             measure(path, words)
 
 
 if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    if len(sys.argv) > 2:
-        fill(Path(sys.argv[2]), count)
-    else:
-        main(count)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)

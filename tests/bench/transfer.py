@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import re
-import resource
 import socket
 import statistics
 import subprocess
@@ -24,6 +23,8 @@ import threading
 import time
 from contextlib import aclosing, closing, suppress
 from pathlib import Path
+
+from processes import cost_of
 
 GB = 1_000_000_000
 PIECE = 1 << 20
@@ -144,11 +145,11 @@ async def down(url: str, path: Path) -> float:
 
 def timed(words: list[str]) -> tuple[float, float]:
     """Wall and CPU seconds of a process; batchsync says its own wall time, without its start."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    wall, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return (float(done.stdout) if done.stdout.strip() else wall), cpu
+    with tempfile.TemporaryFile() as out:
+        cost = cost_of(words, Path.cwd(), out=out)
+        out.seek(0)
+        own = out.read()
+    return (float(own) if own else cost.wall), cost.cpu
 
 
 def compare(folder: Path, size: int, rounds: int) -> None:
@@ -194,17 +195,11 @@ def whole_run(folder: Path, size: int, files: int) -> None:
     (folder / "jobs.csv").write_text("\n".join(["id,video,audio,end_seconds", *rows]))
     server, url = start_server(size)
     words = [sys.executable, "-m", "batchsync", "run", "jobs.csv", "--api-url", url, "--yes", "--json"]
-    started = time.perf_counter()
-    process = subprocess.Popen(
-        words, cwd=folder, env=os.environ | {"MAGIC_HOUR_API_KEY": "key"}, stdout=subprocess.PIPE, stderr=sys.stderr
-    )
-    process.stdout.read()  # type: ignore[union-attr]
-    _, status, used = os.wait4(process.pid, 0)
+    cost = cost_of(words, folder, env={"MAGIC_HOUR_API_KEY": "key"})
     server.kill()
     print(
-        f"run: {files} × {size / GB:g} GB up and down, exit {os.waitstatus_to_exitcode(status)}: "
-        f"{time.perf_counter() - started:.1f} s, CPU {used.ru_utime + used.ru_stime:.1f} s, "
-        f"peak RSS {used.ru_maxrss / 1024:.0f} MiB"
+        f"run: {files} × {size / GB:g} GB up and down: "
+        f"{cost.wall:.1f} s, CPU {cost.cpu:.1f} s, peak RSS {cost.peak / 2**20:.0f} MiB"
     )
 
 
