@@ -131,18 +131,15 @@ class Stage(Generic[Work]):
         self._ask_at = now + LOOK_SECONDS
         # What is claimed must be in hand: a claim that nobody knows of would wait for its lease to fall.
         with anyio.CancelScope(shield=True):
-            pieces = await self._take(free)
+            try:
+                pieces = await self._claim(free)
+            except DiskFull as error:
+                self.floor.disk_full(error)
+                return
             for piece in pieces:
                 self.hand(piece, piece.not_before)
         if len(pieces) == free:
             self._ask_at = 0.0  # there may be more
-
-    async def _take(self, free: int) -> Sequence[Work]:
-        try:
-            return await self._claim(free)
-        except DiskFull as error:
-            self.floor.disk_full(error)
-            return ()
 
     async def _rest(self) -> None:
         """Wait until something is due that there is a slot for, or somebody rings."""
