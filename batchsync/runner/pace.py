@@ -44,11 +44,12 @@ MEMORY_SECONDS = 60.0  # what was let through before counts half
 KEPT = 0.6  # of the rate, where an episode seems to teach far less
 CUT = 0.85  # of the limit: where the rate goes on after an episode
 QUICKENING = 0.6  # of the curve beyond its flat part
-FLAT_SECONDS = (15.0, 75.0)  # least and most, until the limit is reached again
-FLAT_REQUESTS = 100.0  # likewise, least
-FLAT_ROOT = 8.0  # likewise, as a multiple of the limit's square root
-FLAT_WAITS = 10.0  # likewise, as a multiple of the last wait
-FLAT_MOST_ROOT = 25.0  # likewise, most, as a multiple of the limit's square root: those who have less grow sooner
+# Seconds until the limit is reached again: the longer of two, between two bounds.
+FLAT_ROOT = 8.0  # times the limit's square root
+FLAT_WAITS = 10.0  # times the last wait
+FLAT_SECONDS = (15.0, 75.0)  # the bounds
+FLAT_MOST_ROOT = 25.0  # times the limit's square root, a further bound from above: those who have less grow sooner
+FLAT_REQUESTS = 100.0  # and yet never so short that fewer requests would go meanwhile
 
 
 class Pace:
@@ -180,11 +181,9 @@ class Pace:
 
     def _learn(self, limit: float, waited: float) -> None:
         self.limit = max(limit, LEAST_RATE)
-        least, most = FLAT_SECONDS
-        root = math.sqrt(self.limit)
-        most = max(least, min(most, FLAT_MOST_ROOT * root))
-        flat = min(most, max(least, FLAT_ROOT * root, FLAT_WAITS * waited))
-        self._flat = max(flat, FLAT_REQUESTS / self.limit)
+        (least, most), root = FLAT_SECONDS, math.sqrt(self.limit)
+        flat = min(max(FLAT_ROOT * root, FLAT_WAITS * waited), most, FLAT_MOST_ROOT * root)
+        self._flat = max(flat, least, FLAT_REQUESTS / self.limit)
         self.rate = self._bounded(self.limit * CUT)
 
     def _grow(self) -> None:
