@@ -35,8 +35,8 @@ OUTAGE_STREAK = 3  # failures of the vendor's, of any request, in a row, before 
 LONGEST_PAUSE_SECONDS = 30.0  # between two tries to reach a vendor that is out of reach
 TOLD_PAUSES = 2  # pauses in a row after which people are told: a hiccup is nothing to read about
 TOLD_SECONDS = 5.0  # likewise, how long nothing of one kind gets through
-LEAST_DOWNLOAD_SECONDS = 120.0
-LINK_TRIAL_SECONDS = 60.0
+LEAST_DOWNLOAD_SECONDS = 120.0  # for which a file that is paid for is asked for, whatever the storage says to it
+LINK_TRIAL_SECONDS = 60.0  # for which a link that was just given is tried, whatever the clocks say
 REFUSED_LOOKS = 3  # looks in a row that the vendor refused the key for, before a run can't go on
 
 T = TypeVar("T")
@@ -316,7 +316,8 @@ class Floor:
             self.out_of_credits()
         elif again:
             self._is_stuck(lane, trouble)
-        lasting = lane is not Lane.DOWNLOAD or now - (job.failing_since or now) >= self._least_age
+        failing = now - (job.failing_since or now)
+        lasting = lane is not Lane.DOWNLOAD or failing >= min(LEAST_DOWNLOAD_SECONDS, self.options.patience)
         struck = strike and lasting and job.strikes + 1 >= MOST_STRIKES
         hopeless = trouble.next is Next.REFUSED or struck
         if hopeless or (again and self.is_alone(job, lane)):
@@ -332,11 +333,6 @@ class Floor:
             lambda w: w.attempt_failed(job.seq, self.run_id, code, message, not_before, strike=strike)
         )
         self.ring(_SOURCES[lane], not_before)
-
-    @property
-    def _least_age(self) -> float:
-        """Seconds for which a file that is paid for is asked for at least, whatever the storage says to it."""
-        return min(LEAST_DOWNLOAD_SECONDS, self.options.patience)
 
     def count_failure(self, job: ClaimedJob, code: str, message: str) -> None:
         """Count a job that ended badly, against --max-failures."""

@@ -35,7 +35,7 @@ class Submissions:
         self._cap_manifest = cap_manifest
         self._exposure = Exposure()
         self._told_guarded = False
-        self._left = 0  # submissions since the upload stage was last told that they left it some room
+        self._made_room = 0  # submissions since the upload stage was last told that it may bring more files
         self._waiting: set[anyio.CancelScope] = set()
 
     def stage(self) -> Stage[Intent]:
@@ -69,9 +69,9 @@ class Submissions:
             self._tell_guarded(intent)
         self._exposure = got.exposure
         floor.capped, floor.full = got.capped, got.full
-        self._left += len(got.intents)
-        if self._left >= floor.ahead // 4 or not (got.full or got.capped or len(got.intents) == turns):
-            self._left = 0
+        self._made_room += len(got.intents)
+        if self._made_room >= floor.ahead // 4 or not (got.full or got.capped or len(got.intents) == turns):
+            self._made_room = 0
             floor.ring(State.PLANNED)  # there is room for the files of others now
         if len(got.intents) == turns:
             floor.ring(State.UPLOADED)  # it was the pace that let no more go, and there may be more
