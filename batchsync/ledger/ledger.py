@@ -188,7 +188,7 @@ class GroupCommit:
     the GIL would go back and forth at every step of every statement, and cost more than the statements do.
     """
 
-    MOST = 256
+    MOST = 256  # writes to a commit: nothing else goes on in the event loop meanwhile
 
     def __init__(self, ledger: Ledger, run_id: str) -> None:
         self.ledger = ledger

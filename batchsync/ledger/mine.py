@@ -1,8 +1,8 @@
 """A run's own jobs in some states, found at once however many jobs it has and however many others lie beside them.
 
-Each query starts from the index on (state, not_before, seq) and asks of each job there whether it is the run's. What
-there may be a great many of are jobs that nothing has put off yet (`not_before` is 0): those before the first and
-after the last of the run's are passed over. Jobs that were put off are as few as are being worked on.
+Each query starts from the index on (state, not_before, seq) and asks of each job there whether it is the run's. Jobs
+that were put off are as few as are being worked on. Of those that nothing has put off yet (`not_before` is 0) there
+may be a great many, so only those between the run's first and last job are looked at.
 """
 
 from __future__ import annotations

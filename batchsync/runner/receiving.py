@@ -14,7 +14,7 @@ from batchsync.runner.saving import Part
 from batchsync.vendor.port import Next, Trouble, VendorTrouble
 
 PIECE_BYTES = 2 << 20
-# Until a block as large was freed once, glibc gives the memory of each chunk back to the system and asks for it anew.
+# glibc gives each chunk's memory back to the system, and asks for it anew, until a block as large was freed once.
 bytearray(2 << 20)
 
 

@@ -25,12 +25,12 @@ USUAL_STEEPNESS = 4.0  # of the log-logistic distribution: half of all renders b
 FAST_CHANCE = 0.1  # that all goes fast, where looks may be USUAL_GAP_SECONDS apart; more where they may be closer
 USUAL_GAP_SECONDS = 5.0
 BELIEF = 5.0  # how many renders it takes to doubt all that
-NEARNESS = 4.0  # for that doubt, what was found at a share of an age counts as much as this power of the share
-CALM = 1.0  # against ends that go on as lately, so many renders count that age by their whole age, and none ends
+NEARNESS = 4.0  # what was found at a younger age counts at an older one by this power of (younger / older)
+CALM = 1.0  # ends found lately are set beside so many renders that came through their whole age without an end
 
 TRUST = 5.0  # how many renders of a kind count as much as all that is known of less special kinds
 MEMORY = 100.0  # how many renders a span remembers: older ones fade
-SUREST = 0.99  # that a render ends in a span: there is always one that doesn't
+SUREST = 0.99  # the highest chance that a render ends in a span: there is always one that doesn't
 NEWS = 128  # after so many questions, at the latest, a plan is made anew
 
 # Spans grow with the root of the age, as the gaps between looks should: 5 s at the usual time, 10 s at 20 minutes.

@@ -17,7 +17,7 @@ NOTICED_LATE = 0.05  # the share of a render's time in the ledger that may be th
 SCOUTS = 8  # so many renders are looked at more often for the others' sake, until as many ends are known
 SCOUT_GROWTH = 0.3  # the gap between looks at a scout, as a share of its age
 MOST_NEWS = 64  # once so many ends are known, more of them change no plan much
-SLACK_SECONDS = 5.0  # a look that comes later than this (and than its gap) after it was due doesn't teach of ends
+SLACK_SECONDS = 5.0  # a look that is later than this, and than its own gap, can't tell when the render ended
 
 
 @dataclass(frozen=True, slots=True)

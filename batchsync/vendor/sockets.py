@@ -20,10 +20,10 @@ from anyio import lowlevel
 
 T = TypeVar("T")
 
-# What is read of a connection at once. By itself httpcore reads 64 KiB, and what each time costs is most of what a
-# download costs; of a chunk there are some copies on its way, which more of it would make felt in memory.
+# How much is read of a connection at once. httpcore by itself reads 64 KiB, and most of what a download costs is the
+# number of reads. More than this is felt in memory: each chunk is copied a few times on its way.
 READ_BYTES = 512 * 1024
-LONG_BYTES = 16 << 20  # of a body, that it is worth a connection which nothing else can use after it
+LONG_BYTES = 16 << 20  # left of a body: for so many it pays to go past the parser, and lose the connection for others
 
 
 class Direct(httpcore.AnyIOBackend):
