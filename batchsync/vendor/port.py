@@ -143,10 +143,6 @@ class Body(Protocol):
         """The first byte's position in the whole file: 0, or where the part ended if the vendor agreed to resume."""
 
     @property
-    def total(self) -> int | None:
-        """The announced length of the whole file in bytes, None where none was announced."""
-
-    @property
     def proved(self) -> bool:
         """Whether a cut would be noticed: by the announced length, or by the end that is marked."""
 
