@@ -18,7 +18,6 @@ from typing import Any
 import anyio
 
 from batchsync import __version__
-from batchsync.clock import Clock, SystemClock
 from batchsync.errors import BatchsyncError, DiskFull, SettingError
 from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.ledger.views import Views
@@ -100,7 +99,6 @@ class Run:
         *,
         manifest_id: int | None,
         api_url: str,
-        clock: Clock | None = None,
         watch: Watcher | None = None,
     ) -> None:
         self.id = new_run_id()
@@ -109,7 +107,7 @@ class Run:
         self._options = options
         self._manifest_id = manifest_id
         self._api_url = api_url
-        self._clock = clock or SystemClock()
+        self._clock = ledger.clock
         self._watch = watch
         self._started = self._clock.monotonic()
         self._stopped: Stopped | None = None
