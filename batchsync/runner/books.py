@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import anyio
 
-from batchsync.errors import SettingError
+from batchsync.errors import DiskFull, SettingError
 from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import GroupCommit
 from batchsync.model.states import State
@@ -68,11 +68,13 @@ class Books:
             )
 
     async def note(self, moment: str) -> None:
-        """Read the account and write it down, if the vendor tells."""
+        """Read the account and write it down, if the vendor tells, and there is room."""
         try:
             await self.write(moment, await self._ask())
         except VendorTrouble as failure:
             log.info("the balance can't be read: %s", failure.trouble.message)
+        except DiskFull as error:
+            log.warning("the balance isn't written down: %s", error)
 
     async def write(self, moment: str, statement: Statement) -> None:
         """Write a balance down, if there is one. `moment` is `start`, `end` or `doubt`."""

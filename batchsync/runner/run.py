@@ -115,7 +115,7 @@ class Run:
         self._usual: float | None = None
         self._jobs = 0
         self._floor: Floor | None = None
-        self._hello_scope = anyio.CancelScope()
+        self._looking = anyio.CancelScope()  # at the balance, in the beginning and in the end
 
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
@@ -174,7 +174,7 @@ class Run:
             books = Books(self._vendor, writer, self.id)
             first: Statement | None = None
             most = min(self._options.patience, START_PATIENCE_SECONDS)
-            with self._hello_scope, anyio.move_on_after(most) as patience:
+            with self._looking, anyio.move_on_after(most) as patience:
                 first = await books.first()
             if patience.cancelled_caught:
                 log.error("the vendor can't be reached", extra=told("unreachable"))
@@ -202,7 +202,8 @@ class Run:
         stopped = self._stopped
         if self._floor is not None and stopped not in NO_GOODBYE:
             hurry = stopped is Stopped.SIGNAL
-            with anyio.move_on_after(HURRIED_GOODBYE_SECONDS if hurry else GOODBYE_SECONDS):
+            most = HURRIED_GOODBYE_SECONDS if hurry else GOODBYE_SECONDS
+            with anyio.move_on_after(most) as self._looking:
                 await books.note("end")
         self._stopped = stopped  # a signal that came only now has stopped nothing
 
@@ -220,7 +221,10 @@ class Run:
                     free.start_soon(stage.run, free)
                 if self._stopped is not None:
                     floor.stop(self._stopped)
-                await self._supervise(floor, books)
+                try:
+                    await self._supervise(floor, books)
+                except DiskFull as error:
+                    floor.disk_full(error)
                 floor.over = True
                 if floor.stopped is not None:
                     submissions.hurry()
@@ -303,12 +307,14 @@ class Run:
 
     async def _listen(self) -> None:
         """First signal: stop well. Second: at once, as the ledger bears it."""
+        heard = False
         with received() as signals:
             async for number in signals:
-                if self._stopped is not None:
+                if heard:
                     os._exit(3)
+                heard = True
                 self._stopped = Stopped.SIGNAL
-                self._hello_scope.cancel()
+                self._looking.cancel()
                 # A name that doesn't resolve or a disk that hangs can't be cancelled; the ledger bears a hard end.
                 last_resort = threading.Timer(LAST_RESORT_SECONDS, os._exit, (3,))
                 last_resort.daemon = True

@@ -116,6 +116,21 @@ def test_the_second_signal_waits_for_nothing(program: Program, start_sandbox: St
     assert len(sandbox.state()["projects"]) == 8
 
 
+def test_a_first_signal_in_a_runs_last_look_ends_that_and_not_the_words(
+    program: Program, start_sandbox: Start
+) -> None:
+    sandbox = start_sandbox("account:stall:after=1", render_seconds=600)
+    program.api_url = sandbox.api_url
+    process = program.start("run", program.manifest(2), "--json", "--max-duration", "2s")
+    wait_until(lambda: sandbox.state()["requests"]["account"].get("stalled", 0) == 1)
+    process.send_signal(signal.SIGINT)
+    done = program.finish(process)
+
+    assert (done.code, done.json["stopped"]) == (3, "max-duration")
+    assert done.json["jobs"]["held"] == done.json["jobs"]["submitting"] == 0
+    assert "--max-duration" in done.err
+
+
 def test_a_terminal_that_is_closed_stops_it_well(program: Program, start_sandbox: Start) -> None:
     """A real one, and the program its session's leader: closing the window sends SIGHUP and takes the screen away."""
     sandbox = start_sandbox("submit:slow:1", render_seconds=600)
