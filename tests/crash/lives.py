@@ -135,6 +135,8 @@ class Batch:
         folder.mkdir(exist_ok=True)
         out, err = (folder / f"{len(self._lives):04d}.{end}" for end in ("out", "err"))
         nursery = nursery or self.nursery
+        for path in (out, err):
+            path.touch()  # it may be killed before it opens them
         arguments = self._program.words(*words)
         pid = nursery.ask(folder=str(self.folder), words=arguments, point=point, out=str(out), err=str(err))
         self._lives.append(Life(nursery, pid, out, err))

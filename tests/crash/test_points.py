@@ -43,7 +43,7 @@ CASES = {
     "ledger.reap": Case(before=((RUN, "vendor.submit:answered"),)),
     "ledger.release": Case(before=((RUN, "vendor.put:before"),)),
     "ledger.deferred": Case("submit:rate_limit(retry_after=0):times=1"),
-    "ledger.note_pace": Case("submit:rate_limit(retry_after=0):times=1", jobs=12),
+    "ledger.note_pace": Case("submit:rate_limit(retry_after=0):times=1", jobs=40),
     "ledger.leave_pace": Case("submit:rate_limit(retry_after=0):times=1"),
     "ledger.refused": Case("submit:status:422:times=1"),
     "ledger.input_gone": Case("submit:status(404, message=no such file):times=1"),
