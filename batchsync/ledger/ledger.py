@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -40,10 +40,6 @@ log = logging.getLogger("batchsync.ledger")
 REMEMBER_MS = 500  # how long to wait for a lock when nothing but time is at stake
 
 T = TypeVar("T")
-
-
-class _Failed(Exception):
-    """One of the writes of a transaction can't be done."""
 
 
 class Writes(Intake, Uploads, Answers, Outcomes, Decisions, Paces):
@@ -100,31 +96,15 @@ class Ledger:
                 stack.close()
 
     def write_all(self, works: Sequence[Callable[[Writes], Any]], run_id: str | None) -> list[Any]:
-        """Run many writes in one transaction. One that fails is undone alone, and its exception is its result.
+        """Run many writes in one transaction. One that fails is undone alone, and its exception is its result."""
 
-        That hardly ever happens, and a savepoint for each costs more than many a write: only then all is done again,
-        each in a savepoint of its own. A write may therefore run twice, and must do nothing but write.
-        """
-        try:
-            return self._all(works, run_id, nullcontext)
-        except _Failed:
-            return self._all(works, run_id, Connection.begin_nested)
-
-    def _all(
-        self,
-        works: Sequence[Callable[[Writes], Any]],
-        run_id: str | None,
-        apart: Callable[[Connection], AbstractContextManager[Any]],
-    ) -> list[Any]:
         def one(connection: Connection, work: Callable[[Writes], Any]) -> Any:
             try:
-                with apart(connection):
+                with connection.begin_nested():
                     return work(Writes(connection, self.clock.now(), run_id))
             except DBAPIError:
                 raise  # the database itself is in trouble: none of it may count
             except Exception as error:
-                if apart is nullcontext:
-                    raise _Failed from error
                 return error
 
         with self._begin(self._writer) as connection:
@@ -246,7 +226,11 @@ class GroupCommit:
                 await anyio.sleep(1.0)
 
     async def _write_here(self, works: list[Callable[[Writes], Any]]) -> list[Any] | None:
-        """Without a wait for anybody; None if that can't be, or if one of the writes fails, and nothing is done."""
+        """Without a wait for anybody; None if that can't be, or if one of the writes fails, and nothing is done.
+
+        Savepoints cost more than many a write, and hardly ever one fails: only then it is all done again, with them.
+        A write may therefore run twice, and must do nothing but write.
+        """
         with ExitStack() as stack:
             try:
                 connection = stack.enter_context(self.ledger.at_once())
