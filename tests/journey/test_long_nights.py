@@ -120,7 +120,7 @@ def test_a_signal_while_files_are_still_read_ends_it_at_once(program: Program, n
     fd = f"/proc/{process.pid}/fd"
     wait_until(lambda: "huge.mp4" in subprocess.run(["ls", "-l", fd], capture_output=True, text=True).stdout)
     process.send_signal(number)
-    process.communicate(timeout=8)
+    process.communicate(timeout=20)
     assert process.returncode == 3
 
 

@@ -98,7 +98,7 @@ def test_serving_in_the_foreground_ends_well(tmp_path: Path, number: signal.Sign
     url = process.stdout.readline().strip()
     assert httpx.get(url + "/_sandbox/state").status_code == 200
     process.send_signal(number)
-    out, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=20)
     assert (process.returncode, out, err) == (0, "", "")
 
 

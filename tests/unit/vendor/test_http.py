@@ -304,7 +304,7 @@ async def test_a_dripping_answer_ends_in_time(serve: Serve, vendor: Callable[...
 
     server = await serve(drip)
     client = vendor(server.url, timeouts=http.Timeouts(read=0.2, paid_read=0.2, whole=0.5))
-    with anyio.fail_after(3):
+    with anyio.fail_after(20):
         with pytest.raises(VendorTrouble) as caught:
             await client.project("p1")
         got = await client.submit(REQUEST)
