@@ -111,9 +111,10 @@ def test_the_second_signal_waits_for_nothing(program: Program, start_sandbox: St
     sandbox.faults.replace([])
     again = program("run", manifest, "--json")
     assert again.code == 1
-    # An answer may also have come in the very last moment, too late to be written down.
-    assert lost <= again.json["jobs"]["held"] == 8 - again.json["jobs"]["complete"] < 8
-    assert len(sandbox.state()["projects"]) == 8
+    # In the very last moment an answer may come too late to be written down, or a request not leave any more.
+    complete = again.json["jobs"]["complete"]
+    assert lost <= again.json["jobs"]["held"] == 8 - complete < 8
+    assert complete + lost <= len(sandbox.state()["projects"]) <= 8
 
 
 def test_a_first_signal_in_a_runs_last_look_ends_that_and_not_the_words(
