@@ -136,6 +136,17 @@ class Views(Rows):
         values = {"of_run": run_id, "in_states": [state.value for state in states]}
         return any(self.connection.execute(statement, values).first() is not None for statement in _ANY)
 
+    def others(self, run_id: str) -> tuple[float, float]:
+        """When the last of the other runs ended, and until when one has a lease: epoch seconds, 0 for never."""
+        leases = select(func.max(Job.lease_until)).where(
+            Job.state.in_([state.value for state in UNFINISHED]),
+            Job.lease_owner.is_not(None),
+            Job.lease_owner != run_id,
+        )
+        ends = select(func.max(Run.ended_at)).where(Run.id != run_id)
+        ended, leased = (self.connection.execute(query).scalar() or 0.0 for query in (ends, leases))
+        return ended, leased
+
     def cheapest_waiting(self, run_id: str) -> int | None:
         """The least that the vendor takes for one of the run's jobs that wait for their submission, in credits."""
         query = select(func.min(Job.estimate)).where(Job.state == State.UPLOADED.value, IS_MINE)

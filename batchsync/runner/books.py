@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import anyio
@@ -11,6 +12,7 @@ from batchsync.errors import DiskFull, SettingError
 from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import GroupCommit
 from batchsync.model.states import State
+from batchsync.runner.pace import FIRST_WAIT, LONGEST_WAIT, WIDENING
 from batchsync.vendor.port import Account, Next, Vendor, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
@@ -34,12 +36,13 @@ class Books:
         self._ledger = ledger
         self._run_id = run_id
 
-    async def first(self) -> Statement | None:
+    async def first(self, on_rest: Callable[[float], None]) -> Statement | None:
         """The account, None where the vendor doesn't tell. Raises SettingError if it refuses the key.
 
-        Tries until it is cancelled.
+        Tries until it is cancelled. `on_rest` is told for how long (seconds) nothing is asked, where the vendor
+        answers that it wants a rest: it isn't out of reach, and another run may just have used up its limit.
         """
-        told = False
+        told, refusals = False, 0
         while True:
             try:
                 return await self._ask()
@@ -53,9 +56,15 @@ class Books:
             if trouble.next not in (Next.AGAIN, Next.PACED):
                 log.info("the account can't be read: %s", trouble.message)
                 return None
-            log.log(logging.INFO if told else logging.WARNING, "%s; trying again", trouble.message)
+            wait = max(1.0, trouble.retry_after or 0.0)
+            if trouble.next is Next.PACED:
+                wait = max(wait, min(LONGEST_WAIT, FIRST_WAIT * WIDENING**refusals))
+                refusals += 1
+            if trouble.next is Next.PACED or trouble.retry_after:
+                on_rest(wait)
+            log.log(logging.INFO if told else logging.WARNING, "%s; trying again in %.0f s", trouble.message, wait)
             told = True
-            await anyio.sleep(max(1.0, trouble.retry_after or 0.0))
+            await anyio.sleep(wait)
 
     async def require_same_account(self, statement: Statement) -> None:
         """Raise SettingError if the key is another account's than the one that has this run's jobs in flight."""

@@ -129,6 +129,7 @@ class Floor:
         self.jobs = 0  # that the run has taken on
         self.failures = 0  # jobs that ended badly
         self.doubts = 0  # submissions whose answer was lost
+        self.others_at = 0.0  # until when other runs are known to have had jobs in hand (epoch seconds)
         self.capped = False  # the next job would pass --max-credits
         self.full = False  # as many jobs are at the vendor as may be there
         self.broke = False  # out of credits, and waiting for more

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+from collections.abc import Awaitable
 from dataclasses import replace
 
 from batchsync.ledger.claims import ClaimedJob
@@ -31,6 +33,7 @@ class Looks:
 
     def __init__(self, floor: Floor) -> None:
         self.floor = floor
+        self._looked: dict[int, float] = {}  # when a look at a job's project left last (epoch seconds)
         self._told_stalled: set[int] = set()
         self._refund_looks: dict[str, int] = {}
 
@@ -41,14 +44,32 @@ class Looks:
     async def work(self, job: ClaimedJob) -> None:
         """Look at one project."""
         floor = self.floor
-        project_id = job.project_id or ""
+        if wait := self._too_soon(job.seq):
+            floor.stages[State.RENDERING].hand(job, floor.clock.now() + wait)
+            return
+
+        def look() -> Awaitable[Project]:
+            self._looked[job.seq] = floor.clock.now()
+            return floor.vendor.project(job.project_id or "")
+
         try:
-            project = await floor.ask(lambda: floor.vendor.project(project_id), Priority.LOOK)
+            project = await floor.ask(look, Priority.LOOK)
         except VendorTrouble as failure:
             await self._no_answer(job, failure.trouble)
             return
         floor.refused_looks = 0
         await self._apply(job, project)
+
+    def _too_soon(self, seq: int) -> float:
+        """Seconds until a job may be looked at: whatever it is for, looks are never closer than the poll interval.
+
+        One that another run had in hand may have been looked at as late as that was heard of.
+        """
+        floor, last = self.floor, self._looked.get(seq)
+        if last is None:
+            last = -math.inf if floor.schedule.knows(seq) else floor.others_at
+        wait = last + floor.options.poll_interval - floor.clock.now()
+        return wait if 0.0 < wait <= floor.options.poll_interval else 0.0  # or a clock was set back
 
     async def _apply(self, job: ClaimedJob, project: Project) -> None:
         floor, seq, credits = self.floor, job.seq, project.credits

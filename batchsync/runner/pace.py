@@ -14,8 +14,9 @@ No later episode takes more after a long wait either: perhaps another process ha
 
 **After it** the rate follows a cubic curve: from a little below the limit to the limit, where it is flat, and then
 ever faster. It is flat for longer where a no costs more (few requests, long waits) and, unless the requests are few,
-for those who have more: so two processes on an account draw nearer to each other. Time in which fewer requests want
-to go than may lets nothing grow.
+for those who have more: so two processes on an account draw nearer to each other. Who gets far beyond the limit has
+learned it of other times: then the rate doubles every so often. Time in which fewer requests want to go than may lets
+nothing grow.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ QUICKENING = 0.6  # of the curve beyond its flat part
 # Seconds until the limit is reached again: the longer of two, between two bounds.
 FLAT_ROOT = 8.0  # times the limit's square root
 FLAT_WAITS = 10.0  # times the last wait
+RAISED = 1.3  # times the limit without a no: it isn't the vendor's any more
+RAISED_SECONDS = 20.0  # in which the rate doubles then
 FLAT_SECONDS = (15.0, 75.0)  # the bounds
 FLAT_MOST_ROOT = 25.0  # times the limit's square root, a further bound from above: those who have less grow sooner
 FLAT_REQUESTS = 100.0  # and yet never so short that fewer requests would go meanwhile
@@ -79,6 +82,7 @@ class Pace:
         self._refusals = 0
         if learned is not None:
             self._learn(learned, 0.0)
+            self._flat = FLAT_SECONDS[0]  # it may be of another day
 
     # --- the bucket ---
 
@@ -190,6 +194,8 @@ class Pace:
         if self.limit is None:
             doubling = max(LEAST_ANSWERS / self.rate, min(DOUBLING_SECONDS, DOUBLING_ANSWERS * self._slowest))
             self.rate = self._bounded(self.rate * 2 ** (1 / self.rate / doubling))
+        elif self.rate > RAISED * self.limit:
+            self.rate = self._bounded(self.rate * 2 ** (1 / self.rate / RAISED_SECONDS))
         else:
             beyond = self._calm / self._flat - 1
             self.rate = self._bounded(self.limit * (1 + (QUICKENING if beyond > 0 else 1 - CUT) * beyond**3))

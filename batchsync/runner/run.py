@@ -114,11 +114,13 @@ class Run:
         self._throughput = Throughput()
         self._usual: float | None = None
         self._jobs = 0
+        self._others_at = 0.0
         self._floor: Floor | None = None
         self._looking = anyio.CancelScope()  # at the balance, in the beginning and in the end
 
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
+        self._others_at = self._ledger.read(self._last_sign)
         self._jobs = self._start()
         log.info(
             "run %s begins: %d jobs", self.id, self._jobs, extra=told("run_begins", run=self.id, jobs=self._jobs)
@@ -166,6 +168,11 @@ class Run:
 
         return self._ledger.write(write, self.id)
 
+    def _last_sign(self, views: Views) -> float:
+        """Until when another run may have worked on its jobs, by its end and by the leases that it renewed last."""
+        ended, leased = views.others(self.id)
+        return min(self._clock.now(), max(ended, leased - LEASE_SECONDS + HEARTBEAT_SECONDS))
+
     # --- the middle ---
 
     async def _work(self, writer: GroupCommit) -> None:
@@ -173,9 +180,14 @@ class Run:
             outer.start_soon(self._listen)
             books = Books(self._vendor, writer, self.id)
             first: Statement | None = None
+            last = anyio.current_time() + self._options.patience
             most = min(self._options.patience, START_PATIENCE_SECONDS)
+
+            def rest(seconds: float) -> None:
+                patience.deadline = min(last, anyio.current_time() + seconds + most)
+
             with self._looking, anyio.move_on_after(most) as patience:
-                first = await books.first()
+                first = await books.first(rest)
             if patience.cancelled_caught:
                 log.error("the vendor can't be reached", extra=told("unreachable"))
                 self._stopped = self._stopped or Stopped.UNREACHABLE
@@ -188,6 +200,7 @@ class Run:
                 pace = await writer.read(lambda v: v.pace(scope))
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope, pace)
                 floor.jobs = self._jobs
+                floor.others_at = self._others_at
                 floor.answered = account is not None
                 past = await writer.read(lambda v: v.render_times(PAST_RENDERS))
                 floor.schedule.remember(past)
@@ -333,6 +346,7 @@ class Run:
             def write(w: Writes, in_hand: list[int] = in_hand) -> tuple[set[int], list[int]]:
                 return w.renew(in_hand, self.id, LEASE_SECONDS), w.reap(process.is_dead)
 
+            floor.others_at = await floor.ledger.read(self._last_sign)  # before those that are dead lose their leases
             try:
                 lost, held = await floor.ledger.write(write)
                 await floor.share_pace()

@@ -49,10 +49,12 @@ class Schedule:
             self.times.ended(kind, since, seconds)
             self._ends += 1
 
+    def knows(self, seq: int) -> bool:
+        """Whether a render was submitted or looked at by this run."""
+        return seq in self._seen
+
     def first_look(self, seq: int, kind: RenderKind, submitted_at: float) -> float:
         """When to look at a render that was submitted just now."""
-        if self._ends < SCOUTS and len(self._scouts) < SCOUTS:
-            self._scouts.add(seq)
         return submitted_at + self._next_age(seq, kind, 0.0)
 
     def next_look(
@@ -102,7 +104,11 @@ class Schedule:
 
     def _scouted(self, seq: int, age: float, due: float) -> float:
         """The age at which a look is `due`; at a scout, soon enough to tell of the others while little is known."""
-        if self._ends >= SCOUTS or seq not in self._scouts:
+        if self._ends >= SCOUTS:
+            return due
+        if len(self._scouts) < SCOUTS:
+            self._scouts.add(seq)
+        if seq not in self._scouts:
             return due
         return min(due, age + max(self.times.least_gap, age * SCOUT_GROWTH))
 

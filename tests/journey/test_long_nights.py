@@ -32,7 +32,7 @@ def test_another_runs_jobs_in_flight_dont_stand_in_the_way(program: Program, sta
 
 
 def test_rows_that_are_added_while_it_runs_are_taken_to_their_end_too(program: Program, start_sandbox: Start) -> None:
-    sandbox = start_sandbox("render:slow:4:times=2")
+    sandbox = start_sandbox("render:slow:12:times=2")
     program.api_url = sandbox.api_url
     first = program.start("run", program.manifest(2), "--json")
     wait_until(lambda: len(sandbox.state()["projects"]) == 2)

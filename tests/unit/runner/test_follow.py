@@ -19,7 +19,7 @@ from batchsync.runner.floor import Floor
 from batchsync.runner.follow import MISSING_SECONDS, Looks
 from batchsync.runner.options import RunOptions
 from batchsync.runner.render_times import LONGEST_GAP_SECONDS
-from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS, kind_of
+from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS, SCOUTS, kind_of
 from batchsync.runner.stage import Stage
 from batchsync.vendor.port import Next, Project, Trouble, VendorTrouble
 
@@ -94,6 +94,49 @@ async def test_a_stalled_render_is_told_of_once_followed_slowly_and_never_sent_a
     assert ledger.read(lambda v: v.jobs())[0].stalled
 
 
+class Asked(Rendering):
+    """One that counts how often it is asked, and refuses the first time."""
+
+    asked = 0
+
+    async def project(self, project_id: str) -> Project:
+        self.asked += 1
+        if self.asked == 1:
+            raise VendorTrouble(Trouble(Next.AGAIN, "unavailable", "not now", status=503))
+        return await super().project(project_id)
+
+
+async def test_whatever_a_look_is_for_it_is_never_closer_than_the_poll_interval(ledger: Ledger, clock: Hands) -> None:
+    vendor = Asked()
+    floor = Floor(Straight(ledger, RUN), vendor, RunOptions(poll_interval=20.0), clock, "scope")  # type: ignore[arg-type]
+    looks = Looks(floor)
+    stage = looks.stage()
+    await look(looks, stage, ledger)
+    clock.at += 10  # of 20, and later than a try after a failure would be
+    await look(looks, stage, ledger)
+    assert vendor.asked == 1
+    assert stage.handed[0][0] == clock.at + 10
+    clock.at += 10
+    await look(looks, stage, ledger)
+    assert vendor.asked == 2
+    assert looks._too_soon(1) == 20
+    looks._looked[1] = clock.at + 3600  # the clock was set back: no reason to wait for an hour
+    assert looks._too_soon(1) == 0
+
+
+async def test_a_job_that_another_run_may_have_looked_at_waits_as_long(ledger: Ledger, clock: Hands) -> None:
+    vendor = Asked()
+    floor = Floor(Straight(ledger, RUN), vendor, RunOptions(poll_interval=20.0), clock, "scope")  # type: ignore[arg-type]
+    looks = Looks(floor)
+    stage = looks.stage()
+    floor.others_at = clock.at - 5
+    await look(looks, stage, ledger)
+    assert (vendor.asked, stage.handed[0][0]) == (0, clock.at + 15)
+    clock.at += 15
+    await look(looks, stage, ledger)
+    assert vendor.asked == 1
+
+
 async def test_a_look_that_changes_nothing_writes_nothing(ledger: Ledger, path: Path, clock: Hands) -> None:
     floor = Floor(Straight(ledger, RUN), Rendering(), RunOptions(), clock, "scope")  # type: ignore[arg-type]
     looks = Looks(floor)
@@ -115,14 +158,15 @@ async def test_a_render_that_is_believed_to_go_on_is_looked_at_sooner_when_other
     looks, began = Looks(floor), clock.at
     stage = looks.stage()
     (job,) = ledger.write(lambda w: w.claim(RUN, State.RENDERING, 1, 60.0), RUN)
-    other = replace(job, seq=2)
-    floor.schedule.first_look(1, kind_of(job), began)
-    due = floor.schedule.next_look(2, kind_of(other), began, began + 30.0)
+    other = replace(job, seq=99)
+    for scout in range(1, 1 + SCOUTS):
+        floor.schedule.first_look(scout, kind_of(job), began)
+    due = floor.schedule.next_look(99, kind_of(other), began, began + 30.0)
     stage.hand(other, due)
     floor.schedule.remember([(kind_of(job), 40.0)] * 7)  # the next end makes eight
     clock.at += 5.0
     await looks.work(job)
-    assert stage.handed == [(pytest.approx(began + 38.0, rel=0.0, abs=3.0), 2, other)]
+    assert stage.handed == [(pytest.approx(began + 38.0, rel=0.0, abs=3.0), 99, other)]
     assert due > began + 60.0
 
 
@@ -132,7 +176,8 @@ async def missing_for_good(ledger: Ledger, path: Path, clock: Hands) -> float:
     looks, since = Looks(floor), clock.at
     stage = looks.stage()
     while columns(path, 1, "state")[0] == "rendering":
-        clock.at = max(clock.at, columns(path, 1, "not_before")[0])
+        handed = (at for at, _, _ in stage.handed)
+        clock.at = max(clock.at, *handed, columns(path, 1, "not_before")[0])
         await look(looks, stage, ledger)
     return clock.at - since
 

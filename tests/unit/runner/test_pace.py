@@ -324,15 +324,24 @@ def test_those_who_have_less_grow_sooner() -> None:
 
 
 def test_it_grows_slowly_to_the_limit_and_fast_far_beyond_it() -> None:
-    pace = Pace(None, NOW, 20.0)
-    rates, now = [], NOW
+    pace = Pace(20.0, NOW)
+    now = refuse(pace, run(pace, NOW, 60.0), 0.5)
+    limit, pace.ceiling, rates = pace.limit or 0.0, MOST_RATE, []
     for _ in range(12):
         now = run(pace, now, 10.0)
-        rates.append(pace.rate / 20.0)
+        rates.append(pace.rate / limit)
     assert rates == sorted(rates)
     assert 0.98 < rates[2] < 1.02, "after half a minute"
     assert rates[4] < 1.3, "and twenty seconds later"
-    assert rates[8] > 3, "but a limit that isn't there any more is left behind"
+    assert 3 < rates[9] < 5, "but a limit that isn't there any more is left behind: it doubles every 20 s"
+
+
+def test_what_was_learned_of_another_day_is_doubted_sooner() -> None:
+    pace = Pace(None, NOW, 1.0)
+    now = run(pace, NOW, 12.0)
+    assert CUT < pace.rate < 1.01, "it starts near what was found out"
+    run(pace, now, 110.0)
+    assert pace.rate > 15, "an account that may go twenty times as fast today is not kept waiting for long"
 
 
 def test_a_share_moves_the_curve_and_nothing_else() -> None:

@@ -123,6 +123,8 @@ def test_the_first_wave_of_all_does_not_wait_long_for_what_was_believed(
 
 def test_a_look_that_comes_sooner_is_not_too_close_to_the_one_before() -> None:
     schedule, now = Schedule(5.0), NOON + 31.0
+    for scout in range(2, 2 + SCOUTS):
+        schedule.first_look(scout, KIND, NOON)
     at = schedule.next_look(1, KIND, NOON, NOON + 30.0)
     assert at > NOON + 60.0
     learn(schedule, 32.0)
