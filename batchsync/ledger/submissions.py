@@ -180,13 +180,14 @@ class Answers(Moves):
         last = self.connection.execute(_LAST_CODES, {"at_seq": seq, "before": submission_id}).scalars().all()
         if not uploads or last == [INPUT_GONE] * UPLOADED_AGAIN:
             return False
-        self.connection.execute(forgotten(uploads, self.now))
+        gone = [path for path in uploads if path in message] or uploads  # all of them, where it doesn't say which
+        self.connection.execute(forgotten(gone, self.now))
         values = {"not_before": self.now, "tries": job.tries + 1}
         self._no_project(Event.SUBMIT_DEFERRED, job, submission_id, INPUT_GONE, message, status, **values)
         self.connection.execute(
             update(table(Job))
             .where(Job.state == State.UPLOADED.value)
-            .where(or_(Job.video_asset.in_(uploads), Job.audio_asset.in_(uploads)))
+            .where(or_(Job.video_asset.in_(gone), Job.audio_asset.in_(gone)))
             .values(assets_expire_at=self.now)
         )
         return True

@@ -595,6 +595,20 @@ def test_files_that_the_vendor_has_lost_are_brought_again_for_all_that_wait_with
     assert columns(path, 1, "reserved, net") == (0, 0)
 
 
+@pytest.mark.parametrize(("named", "left"), [("api-assets/a", ["digest-v"]), ("", [])])
+def test_only_the_file_that_the_vendor_names_is_brought_again(
+    ready: Callable[..., Ledger], path: Path, clock: Hands, named: str, left: list[str]
+) -> None:
+    ledger = ready(1)
+    for kind in ("video", "audio"):
+        place, digest = f"api-assets/{kind[0]}", f"digest-{kind[0]}"
+        ledger.write(lambda w, k=kind, p=place, d=digest: w.uploaded(SCOPE, d, k, 9, p, clock.at + 10**6))  # type: ignore[misc]
+    (one,) = submit(ledger, A).intents
+    assert ledger.write(lambda w: w.input_gone(one.seq, one.submission_id, f"there is no {named} any more", 404), A)
+    assert [row[0] for row in query(path, "SELECT digest FROM uploads WHERE expires_at > ?", clock.at)] == left
+    assert columns(path, 1, "state") == ("uploaded",)
+
+
 def test_they_are_brought_again_twice(ready: Callable[..., Ledger], path: Path, clock: Hands) -> None:
     ledger = ready(1)
     ledger.write(lambda w: w.uploaded(SCOPE, "digest", "video", 9, "api-assets/v", clock.at + 10**6))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchsync.model.renders import USUAL_SECONDS, RenderKind
-from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS, Schedule
+from batchsync.runner.schedule import LONGEST_STALLED_GAP_SECONDS, SCOUTS, Schedule
 
 KIND = RenderKind("lite", 10.0)
 NOON = 1_700_000_000.0
