@@ -14,7 +14,7 @@ from batchsync.model.backoff import LONGEST_RETRY_AFTER
 from batchsync.runner.pace import AHEAD_RATE, BURST_SECONDS, MOST_RATE, START_RATE, Pace
 
 WINDOW_SECONDS = 5.0  # of answers that count
-BORNE = 0.1  # of the answers that may be refusals, without a cut
+BORNE = 0.1  # of the answers that may be refusals without a cut; one may in any case
 GROWTH_SECONDS = 10.0  # after a cut, until the rate is e times as high; twice as long is e**4 times
 
 
@@ -41,7 +41,8 @@ class StoragePace(Pace):
         self._note(now, passed=False)
         if retry_after is not None and 0 < retry_after <= LONGEST_RETRY_AFTER:
             self.pause(now + retry_after)
-        if left < self._cut_at or self._passed >= (1 - BORNE) * len(self._answers):
+        refused = len(self._answers) - self._passed
+        if left < self._cut_at or refused <= max(1, BORNE * len(self._answers)):
             return
         through = self._passed / min(WINDOW_SECONDS, max(1.0, now - self._from))
         least = max(AHEAD_RATE, min(self.rate, START_RATE) / 2)  # a few refusals alone say little
