@@ -11,11 +11,12 @@ import math
 from collections import deque
 
 from batchsync.model.backoff import LONGEST_RETRY_AFTER
-from batchsync.runner.pace import AHEAD_RATE, BURST_SECONDS, MOST_RATE, START_RATE, Pace
+from batchsync.runner.pace import BURST_SECONDS, MOST_RATE, START_RATE, Pace
 
 WINDOW_SECONDS = 5.0  # of answers that count
 BORNE = 0.1  # of the answers that may be refusals without a cut; one may in any case
 GROWTH_SECONDS = 10.0  # after a cut, until the rate is e times as high; twice as long is e**4 times
+ENOUGH_RATE = 2.0  # below which no cut leads: a storm of errors, which no pace ends, would seem to ask for ever less
 
 
 class StoragePace(Pace):
@@ -45,7 +46,7 @@ class StoragePace(Pace):
         if left < self._cut_at or refused <= max(1, BORNE * len(self._answers)):
             return
         through = self._passed / min(WINDOW_SECONDS, max(1.0, now - self._from))
-        least = max(AHEAD_RATE, min(self.rate, START_RATE) / 2)  # a few refusals alone say little
+        least = max(ENOUGH_RATE, min(self.rate, START_RATE) / 2)  # a few refusals alone say little
         self.rate = self._cut_rate = min(self.rate, max(through, least))
         self.tokens = 0.0
         self._cut_at = max(now, self.paused_until)
