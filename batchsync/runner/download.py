@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from batchsync.runner.floor import Floor, Lane
 from batchsync.runner.receiving import receive
 from batchsync.runner.stage import Stage, due_jobs
 from batchsync.runner.telling import told
-from batchsync.vendor.port import Download, Next, Trouble, VendorTrouble
+from batchsync.vendor.port import Body, Download, Next, Trouble, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
 
@@ -97,6 +98,7 @@ class Downloads:
         if place.arrived and place.size is not None:
             size = place.size
         else:
+            await self.floor.storage[Lane.DOWNLOAD].opens()
             async with self.floor.transfers:
                 size = await self._fetch(place, link)
         await to_thread.run_sync(saving.put_in_place, place.part, place.final, size)
@@ -137,7 +139,9 @@ class Downloads:
         longest = (0, "")
         validator, clean = place.validator, place.size is None
         for _ in range(MOST_READINGS):
-            async with self.floor.vendor.download(link, offset=offset, validator=validator) as body:
+            async with AsyncExitStack() as stack:
+                opened = partial(self._open, stack, link, offset, validator)
+                body = await self.floor.storage[Lane.DOWNLOAD].ask(opened)
                 if not body.offset and not clean:
                     await self._clear(place)
                 announce = partial(self._announce, place, body.validator)
@@ -148,6 +152,10 @@ class Downloads:
             offset, validator, clean = 0, None, False
         message = "the storage doesn't say how long the file is, and no two readings of it gave the same"
         raise VendorTrouble(Trouble(Next.GARBAGE, "no_length", message))
+
+    async def _open(self, stack: AsyncExitStack, link: Download, offset: int, validator: str | None) -> Body:
+        """Ask for a file; `stack` closes it."""
+        return await stack.enter_async_context(self.floor.vendor.download(link, offset=offset, validator=validator))
 
     async def _clear(self, place: Place) -> None:
         """Have nothing of another file in the way: a new validator must never stand beside its bytes."""

@@ -20,6 +20,7 @@ from batchsync.model.states import State
 from batchsync.runner.options import RunOptions, Stopped
 from batchsync.runner.pacer import Pacer, Priority
 from batchsync.runner.schedule import Schedule
+from batchsync.runner.storage import Storage
 from batchsync.runner.telling import told
 from batchsync.vendor.port import Download, Next, Trouble, Vendor, VendorTrouble
 
@@ -122,6 +123,8 @@ class Floor:
         self.pacer = Pacer(options.rate, clock, pace)
         self.schedule = Schedule(options.poll_interval)
         self.transfers = anyio.CapacityLimiter(options.transfers)
+        # Each has its own: they may go to two storages, and one has two limits for them anyway.
+        self.storage = {lane: Storage(lane.value, clock) for lane in (Lane.UPLOAD, Lane.DOWNLOAD)}
         self.outage = Outage()
         self.ways = {lane: Way() for lane in Lane}
         self.answered = False  # whether the key was ever good for anything
@@ -315,7 +318,7 @@ class Floor:
             self.close(Stopped.UNAUTHORIZED)
         elif trouble.next is Next.BROKE:
             self.out_of_credits()
-        elif again:
+        elif again or (strike and lane is Lane.UPLOAD):
             self._is_stuck(lane, trouble)
         failing = now - (job.failing_since or now)
         lasting = lane is not Lane.DOWNLOAD or failing >= min(LEAST_DOWNLOAD_SECONDS, self.options.patience)

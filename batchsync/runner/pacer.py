@@ -23,11 +23,13 @@ class Priority(IntEnum):
 class Pacer:
     """Makes tasks wait for their turn at a Pace: higher priority first, then in order of arrival."""
 
-    def __init__(self, ceiling: float | None, clock: Clock, learned: float | None = None) -> None:
+    def __init__(
+        self, ceiling: float | None, clock: Clock, learned: float | None = None, *, kind: type[Pace] = Pace
+    ) -> None:
         self._clock = clock
         self._lines: dict[Priority, OrderedDict[object, anyio.Event]] = {kind: OrderedDict() for kind in Priority}
         self._since_look = 0
-        self.pace = Pace(ceiling, clock.monotonic(), learned)
+        self.pace = kind(ceiling, clock.monotonic(), learned)
 
     async def take(self, priority: Priority, most: int = 1) -> int:
         """Wait until requests may go; returns how many, from 1 to `most`."""

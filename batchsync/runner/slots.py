@@ -25,8 +25,12 @@ class Given:
     at: float
 
     def has_expired(self, now: float) -> bool:
-        """Whether only a fresh one is worth a try. Just given, it is tried whatever the two clocks say."""
-        return self.slot.expires_at <= now and now - self.at > LINK_TRIAL_SECONDS
+        """Whether only a fresh one is worth a try. Just given, it is tried whatever the two clocks say.
+
+        One that was good by our clock when it was given has run out when our clock says so.
+        """
+        was_good = self.at < self.slot.expires_at
+        return self.slot.expires_at <= now and (was_good or now - self.at > LINK_TRIAL_SECONDS)
 
 
 @dataclass(slots=True, eq=False)

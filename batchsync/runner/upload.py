@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import anyio
@@ -27,6 +27,7 @@ log = logging.getLogger("batchsync.run")
 
 KEPT_SECONDS = 7 * 24 * 3600.0  # how long the vendor keeps an upload
 REUSE_MARGIN_SECONDS = 12 * 3600.0  # an upload is used again only while it is sure to outlive the night
+OUTLIVED = "upload_too_slow"  # another URL, as short-lived, would do no better at once
 JOBS_PER_TRANSFER = 4  # those that wait for their turn keep the line busy while others ask for their URLs
 
 
@@ -139,17 +140,26 @@ class Uploads:
 
     async def _send(self, asset: Asset, given: Given, known: MediaFacts | None) -> AtVendor:
         floor = self.floor
-        async with floor.transfers:
+
+        async def ready() -> None:
             # Its URL may have run out while it waited for its turn: that is nobody's fault.
+            nonlocal given
             if given.has_expired(floor.clock.now()):
                 (given,) = await self._slots.get([asset.item])
+
+        async def put() -> int:
+            return await self._put(asset, given, known)
+
+        storage = floor.storage[Lane.UPLOAD]
+        await storage.opens()
+        async with floor.transfers:
             try:
-                size = await self._put(asset, given, known)
+                size = await storage.ask(put, ready)
             except VendorTrouble as failure:
-                if failure.trouble.next is not Next.GONE:
+                if failure.trouble.next is not Next.GONE or failure.trouble.code == OUTLIVED:
                     raise
                 (given,) = await self._slots.get([asset.item])
-                size = await self._put(asset, given, known)
+                size = await storage.ask(put, ready)
         floor.got_through(Lane.UPLOAD)
         log.info("uploaded %s", asset.path, extra=told("uploaded", file=asset.path, bytes=size))
         there = AtVendor(given.slot.file_path, floor.clock.now() + KEPT_SECONDS)
@@ -160,6 +170,7 @@ class Uploads:
 
     async def _put(self, asset: Asset, given: Given, known: MediaFacts | None) -> int:
         """Send one file, as it was planned; returns its size."""
+        began = self.floor.clock.now()
         try:
             source = await to_thread.run_sync(Source, Path(asset.path), asset.digest, known)
             with closing(source):
@@ -170,6 +181,11 @@ class Uploads:
             raise VendorTrouble(
                 Trouble(Next.REFUSED, "input_changed", f"{asset.path}: {reason or error}; nothing was charged")
             ) from None
+        except VendorTrouble as failure:
+            if failure.trouble.next is Next.GONE and began < given.slot.expires_at <= self.floor.clock.now():
+                words = f"{asset.path}: the upload takes longer than its URL is good for; fewer --transfers may help"
+                raise VendorTrouble(replace(failure.trouble, code=OUTLIVED, message=words)) from None
+            raise
         return source.size
 
 

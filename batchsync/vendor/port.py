@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Literal, Protocol
 
 from batchsync.model.job import Mode
@@ -34,6 +35,11 @@ class Trouble:
     message: str
     retry_after: float | None = None
     status: int | None = None
+
+    @property
+    def throttled(self) -> bool:
+        """Whether a storage would have taken the same later: there, 503 says "slow down" as often as 429 does."""
+        return self.status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 
 
 class VendorTrouble(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -54,6 +55,42 @@ def test_uploads_that_go_wrong_are_made_again_and_nothing_else_is(program: Progr
     assert each_has_its_own(program, 6, videos=6)
     # Each file once, but for the one whose arrival nobody confirmed.
     assert len(state["uploads"]) == 12 + 1
+
+
+@pytest.mark.parametrize("refusal", ["status:503", "rate_limit(retry_after=none)"])
+def test_a_file_that_is_refused_for_the_pace_alone_goes_to_the_same_url_again(
+    program: Program, start_sandbox: Start, refusal: str
+) -> None:
+    sandbox = start_sandbox(f"put:{refusal}:times=2", f"download:{refusal}:times=2")
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(6, videos=6), "--json")
+
+    assert done.code == 0, done.err
+    state = sandbox.state()
+    assert [row["fired"] for row in state["faults"]] == [2, 2]
+    assert program.ask("SELECT count(*) FROM events WHERE kind = 'attempt_failed'") == 0
+    assert each_has_its_own(program, 6, videos=6)
+
+
+def test_a_url_that_ran_out_before_its_upload_began_is_not_used(program: Program, start_sandbox: Start) -> None:
+    """One refusal makes all uploads wait for longer than the URLs are good for that they have by then."""
+    sandbox = start_sandbox("put:status(503, retry_after=7):times=1", upload_url_seconds=5.0)
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(4, videos=4), "--transfers", "1", "--json")
+
+    assert done.code == 0, done.err
+    refused = sandbox.state()["requests"]["put"].get("403", 0)
+    assert refused <= 2, "of seven whose URLs had run out; a busy machine may let a fresh one run out"
+
+
+def test_an_upload_that_takes_longer_than_its_url_is_good_for_is_told(program: Program, start_sandbox: Start) -> None:
+    sandbox = start_sandbox("put:slow:6:match=.mp4:times=2", upload_url_seconds=4.0)
+    program.api_url = sandbox.api_url
+    done = program("run", program.manifest(1), "--json")
+
+    assert done.code == 0, done.err
+    assert program.ask("SELECT count(*) FROM events WHERE detail LIKE '%upload_too_slow%'") == 2
+    assert re.search("uploads don't get through: .*video-0.mp4: the upload takes longer than its URL", done.err)
 
 
 def test_inputs_that_change_after_the_plan_fail_alone_and_cost_nothing(

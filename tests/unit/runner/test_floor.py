@@ -361,3 +361,15 @@ def test_the_first_reason_to_close_or_stop_is_the_one_that_is_told(floor: Floor)
     assert floor.stopped is Stopped.SIGNAL
     assert floor.stopping.is_set()
     assert len(rung) == 2
+
+
+async def test_an_upload_whose_url_runs_out_again_and_again_is_told_and_given_up(
+    ledger: Ledger, path: Path, floor: Floor, clock: Hands, caplog: pytest.LogCaptureFixture
+) -> None:
+    trouble = Trouble(Next.GONE, "upload_too_slow", "the upload takes longer than its URL is good for", status=403)
+    for _ in range(MOST_STRIKES):
+        assert columns(path, 1, "state") == (State.PLANNED,)
+        await floor.failed(claimed(ledger), trouble, Lane.UPLOAD)
+        clock.at += 1000.0
+    assert columns(path, 1, "state, error_code") == (State.FAILED, "upload_too_slow")
+    assert caplog.text.count("uploads don't get through: the upload takes longer") == 1

@@ -115,3 +115,8 @@ async def test_one_that_is_given_up_while_it_asks_leaves_the_others_theirs() -> 
 def test_a_url_that_was_just_given_is_tried_whatever_the_clocks_say(age: float, expired: bool) -> None:
     assert Given(UploadSlot("https://s/1", "f", NOON), NOON).has_expired(NOON + age) is expired
     assert not Given(UploadSlot("https://s/1", "f", NOON + 1000), NOON).has_expired(NOON + age)
+
+
+def test_a_url_that_was_good_by_our_clock_when_it_was_given_has_run_out_when_our_clock_says_so() -> None:
+    given = Given(UploadSlot("https://s/1", "f", NOON + 12), NOON)
+    assert [given.has_expired(NOON + age) for age in (0.0, 11.0, 12.0, 30.0)] == [False, False, True, True]
