@@ -20,7 +20,8 @@ BatchsyncError                exit 2 unless a subclass says otherwise
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -143,3 +144,19 @@ class DiskFull(BatchsyncError):
 
     code = "disk_full"
     exit_code = 3
+
+
+@contextmanager
+def one_error() -> Iterator[None]:
+    """Raise the error itself where a task group has wrapped it; one that a user can act on goes first."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        leaves = _leaves(group)
+        raise next((leaf for leaf in leaves if isinstance(leaf, BatchsyncError)), leaves[0]) from None
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for part in error.exceptions for leaf in _leaves(part)]
+    return [error]

@@ -9,8 +9,7 @@ import signal
 import threading
 import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, replace
 from statistics import median
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 import anyio
 
 from batchsync import __version__
-from batchsync.errors import BatchsyncError, DiskFull, SettingError
+from batchsync.errors import DiskFull, SettingError, one_error
 from batchsync.ledger.ledger import GroupCommit, Ledger, Writes
 from batchsync.ledger.views import Views
 from batchsync.model.renders import ENOUGH_RENDERS
@@ -56,22 +55,6 @@ NO_GOODBYE = frozenset({Stopped.UNREACHABLE, Stopped.UNAUTHORIZED, Stopped.DISK_
 def new_run_id() -> str:
     """A run's id: its start in UTC and a few random letters, so that ids sort by time."""
     return f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{uuid.uuid4().hex[:6]}"
-
-
-@contextmanager
-def _one_error() -> Iterator[None]:
-    """Raise the error itself where a task group has wrapped it; one that a user can act on goes first."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        leaves = _leaves(group)
-        raise next((leaf for leaf in leaves if isinstance(leaf, BatchsyncError)), leaves[0]) from None
-
-
-def _leaves(error: BaseException) -> list[BaseException]:
-    if isinstance(error, BaseExceptionGroup):
-        return [leaf for part in error.exceptions for leaf in _leaves(part)]
-    return [error]
 
 
 async def _soon(floor: Floor, ask: Callable[[], Awaitable[None]]) -> None:
@@ -127,7 +110,7 @@ class Run:
         )
         if self._jobs:
             writer = GroupCommit(self._ledger, self.id)
-            with _one_error():
+            with one_error():
                 async with anyio.create_task_group() as services:
                     services.start_soon(writer.serve)
                     try:
