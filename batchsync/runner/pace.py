@@ -48,11 +48,11 @@ QUICKENING = 0.6  # of the curve beyond its flat part
 # Seconds until the limit is reached again: the longer of two, between two bounds.
 FLAT_ROOT = 8.0  # times the limit's square root
 FLAT_WAITS = 10.0  # times the last wait
-RAISED = 1.3  # times the limit without a no: it isn't the vendor's any more
-RAISED_SECONDS = 20.0  # in which the rate doubles then
 FLAT_SECONDS = (15.0, 75.0)  # the bounds
 FLAT_MOST_ROOT = 25.0  # times the limit's square root, a further bound from above: those who have less grow sooner
 FLAT_REQUESTS = 100.0  # and yet never so short that fewer requests would go meanwhile
+RAISED = 1.3  # times the limit without a no: it isn't the vendor's any more
+RAISED_SECONDS = 20.0  # in which the rate doubles then
 
 
 class Pace:

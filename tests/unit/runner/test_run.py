@@ -16,8 +16,20 @@ from batchsync.model.states import Shown, State
 from batchsync.runner import run
 from batchsync.runner.options import RunOptions
 from batchsync.runner.run import Run
+from batchsync.runner.snapshot import Snapshot
 from batchsync.sandbox.serve import Sandbox
 from batchsync.vendor.magichour import MagicHour
+
+
+async def run_to_its_end(path: Path, sandbox: Sandbox) -> Snapshot:
+    """Run two jobs of a new ledger."""
+    vendor = MagicHour(sandbox.api_url, KEY)
+    with Ledger(str(path), create=True) as ledger:
+        add(ledger, jobs(2), output_dir=str(path.parent))
+        options = RunOptions(poll_interval=0.2)
+        end = await Run(ledger, vendor, options, manifest_id=None, api_url=sandbox.api_url)()
+    await vendor.aclose()
+    return end
 
 
 @pytest.mark.parametrize("what", ["take_on", "balance"])
@@ -34,13 +46,7 @@ async def test_a_disk_that_is_full_where_a_run_would_end_ends_it_in_order(
         return before(self, *arguments)
 
     monkeypatch.setattr(Writes, what, full)
-    vendor = MagicHour(sandbox.api_url, KEY)
-    with Ledger(str(path), create=True) as ledger:
-        add(ledger, jobs(2), output_dir=str(path.parent))
-        options = RunOptions(poll_interval=0.2)
-        end = await Run(ledger, vendor, options, manifest_id=None, api_url=sandbox.api_url)()
-    await vendor.aclose()
-
+    end = await run_to_its_end(path, sandbox)
     assert times > 1, "it came to that"
     assert (end.counts[Shown.COMPLETE], end.stopped) == (2, None), "all is done, as it turns out"
 
@@ -51,14 +57,8 @@ async def test_an_account_that_is_over_its_limit_at_the_start_is_waited_for(
 ) -> None:
     """It answers: the patience with a vendor that is out of reach at the start is for another."""
     monkeypatch.setattr(run, "START_PATIENCE_SECONDS", 1.2)
-    sandbox = start_sandbox(fault)
-    vendor = MagicHour(sandbox.api_url, KEY)
-    with Ledger(str(path), create=True) as ledger:
-        add(ledger, jobs(1), output_dir=str(path.parent))
-        options = RunOptions(poll_interval=0.2)
-        end = await Run(ledger, vendor, options, manifest_id=None, api_url=sandbox.api_url)()
-    await vendor.aclose()
-    assert (end.counts[Shown.COMPLETE], end.stopped) == (1, None)
+    end = await run_to_its_end(path, start_sandbox(fault))
+    assert (end.counts[Shown.COMPLETE], end.stopped) == (2, None)
 
 
 def test_a_run_knows_until_when_others_may_have_looked(path: Path, clock: Hands) -> None:
