@@ -121,7 +121,9 @@ class Program:
         try:
             with closing(sqlite3.connect(f"file:{self.folder}/batchsync.db?mode=ro", uri=True)) as ledger:
                 return int(ledger.execute(question).fetchone()[0])
-        except sqlite3.OperationalError:
+        except sqlite3.OperationalError as error:
+            if "no such column" in str(error):
+                raise  # a question that no ledger will ever answer
             return 0
 
     def jobs(self) -> list[dict[str, Any]]:

