@@ -50,14 +50,14 @@ def test_a_limit_is_found_and_tomorrows_run_starts_near_it(
     assert (done.code, done.json["jobs"]["complete"]) == (0, 80), done.err
     assert len(sandbox.state()["projects"]) == 80
     _, refused = answers(sandbox)
-    assert 1 <= refused <= 25, "the start, and an episode or two"
+    assert 1 <= refused <= 60, "the start, and an episode or two: of some 300"
     ((name, pace),) = paces(program).items()
     assert name == f"pace:{sandbox.state()['account']['id']}"
     assert 10 <= pace["limit"] <= 60, "in a few seconds: around the edge of two windows twice as many are let through"
 
     done = program("run", manifest(program, 40, "more.csv"), "--json")
     assert (done.code, done.json["jobs"]["complete"]) == (0, 40), done.err
-    assert answers(sandbox)[1] - refused <= 12, "it starts near what was found out"
+    assert answers(sandbox)[1] - refused <= 20, "it starts near what was found out"
 
 
 def test_where_nobody_says_no_nothing_is_learned(program: Program, start_sandbox: Start) -> None:
