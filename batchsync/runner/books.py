@@ -12,7 +12,7 @@ from batchsync.errors import DiskFull, SettingError
 from batchsync.ledger.evidence import Standing
 from batchsync.ledger.ledger import GroupCommit
 from batchsync.model.states import State
-from batchsync.runner.pace import FIRST_WAIT, LONGEST_WAIT, WIDENING
+from batchsync.runner.pace import Pace
 from batchsync.vendor.port import Account, Next, Vendor, VendorTrouble
 
 log = logging.getLogger("batchsync.run")
@@ -42,8 +42,9 @@ class Books:
         Tries until it is cancelled. `on_rest` is told for how long (seconds) nothing is asked, where the vendor
         answers that it wants a rest: it isn't out of reach, and another run may just have used up its limit.
         """
-        told, refusals = False, 0
+        told, pace = False, Pace(None, anyio.current_time())
         while True:
+            left = anyio.current_time()
             try:
                 return await self._ask()
             except VendorTrouble as failure:
@@ -58,8 +59,9 @@ class Books:
                 return None
             wait = max(1.0, trouble.retry_after or 0.0)
             if trouble.next is Next.PACED:
-                wait = max(wait, min(LONGEST_WAIT, FIRST_WAIT * WIDENING**refusals))
-                refusals += 1
+                now = anyio.current_time()
+                pace.limited(now, left, trouble.retry_after)
+                wait = max(wait, pace.paused_until - now)
             if trouble.next is Next.PACED or trouble.retry_after:
                 on_rest(wait)
             log.log(logging.INFO if told else logging.WARNING, "%s; trying again in %.0f s", trouble.message, wait)

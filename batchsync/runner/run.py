@@ -97,13 +97,12 @@ class Run:
         self._throughput = Throughput()
         self._usual: float | None = None
         self._jobs = 0
-        self._others_at = 0.0
         self._floor: Floor | None = None
         self._looking = anyio.CancelScope()  # at the balance, in the beginning and in the end
 
     async def __call__(self) -> Snapshot:
         """Work until there is nothing more to do or the run has to stop. Raises BatchsyncError for exit 2."""
-        self._others_at = self._ledger.read(self._last_sign)
+        others_at = self._ledger.read(self._last_sign)  # before those that are dead lose their leases
         self._jobs = self._start()
         log.info(
             "run %s begins: %d jobs", self.id, self._jobs, extra=told("run_begins", run=self.id, jobs=self._jobs)
@@ -114,7 +113,7 @@ class Run:
                 async with anyio.create_task_group() as services:
                     services.start_soon(writer.serve)
                     try:
-                        await self._work(writer)
+                        await self._work(writer, others_at)
                     finally:
                         await self._leave(writer)
         else:
@@ -158,7 +157,7 @@ class Run:
 
     # --- the middle ---
 
-    async def _work(self, writer: GroupCommit) -> None:
+    async def _work(self, writer: GroupCommit, others_at: float) -> None:
         async with anyio.create_task_group() as outer:
             outer.start_soon(self._listen)
             books = Books(self._vendor, writer, self.id)
@@ -183,7 +182,7 @@ class Run:
                 pace = await writer.read(lambda v: v.pace(scope))
                 floor = Floor(writer, self._vendor, self._options, self._clock, scope, pace)
                 floor.jobs = self._jobs
-                floor.others_at = self._others_at
+                floor.others_at = others_at
                 floor.answered = account is not None
                 past = await writer.read(lambda v: v.render_times(PAST_RENDERS))
                 floor.schedule.remember(past)
@@ -329,7 +328,7 @@ class Run:
             def write(w: Writes, in_hand: list[int] = in_hand) -> tuple[set[int], list[int]]:
                 return w.renew(in_hand, self.id, LEASE_SECONDS), w.reap(process.is_dead)
 
-            floor.others_at = await floor.ledger.read(self._last_sign)  # before those that are dead lose their leases
+            floor.others_at = await floor.ledger.read(self._last_sign)
             try:
                 lost, held = await floor.ledger.write(write)
                 await floor.share_pace()
